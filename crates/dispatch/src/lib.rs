@@ -1,0 +1,1 @@
+//! Taskloom: the dispatch layer.

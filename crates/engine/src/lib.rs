@@ -1,0 +1,1 @@
+//! Taskloom: the engine layer.

@@ -1,0 +1,35 @@
+//! Taskloom's nouns and rules.
+//!
+//! This crate does no I/O, knows no async runtime and imports nothing else of Taskloom. Every decision about a
+//! task's life is the pure function [`next`]; the layers above only carry it out.
+
+mod life;
+mod machine;
+mod priority;
+mod retry;
+mod role;
+mod state;
+mod time;
+
+pub use life::{AttemptEnd, AttemptOutcome, Life, Phase, Rules, Wait};
+pub use machine::{
+    Action, CRASH_CAP, Effect, Finish, ParentEnd, ParentPolicy, REFUND_CAP, Refusal, Start, Transition, next,
+    start,
+};
+pub use priority::Priority;
+pub use retry::{Backoff, BackoffKind};
+pub use role::{Permission, Role};
+pub use state::{Reason, State, Status};
+pub use time::{ParseTimestampError, Timestamp};
+
+/// Identifies a task: a UUIDv7, so ids sort by creation.
+pub type TaskId = uuid::Uuid;
+/// Identifies one boot of one worker.
+pub type SessionId = uuid::Uuid;
+/// Identifies a user.
+pub type UserId = uuid::Uuid;
+
+/// The queue a task goes to when its submitter names none.
+pub const DEFAULT_QUEUE: &str = "default";
+/// The queues every installation has, in the order a worker without `--queues` serves them.
+pub const BUILT_IN_QUEUES: [&str; 3] = ["high_priority", DEFAULT_QUEUE, "low_priority"];

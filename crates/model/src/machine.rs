@@ -1,0 +1,463 @@
+//! The state machine: transitions T1 to T13 of ARCHITECTURE.md as one pure function.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AttemptEnd, AttemptOutcome, Life, Phase, Reason, Rules, SessionId, State, Timestamp, Wait};
+
+/// After so many lost workers a task is taken to be what kills them.
+pub const CRASH_CAP: u32 = 3;
+/// So many claims may be refunded; later drains and snoozes count as attempts.
+pub const REFUND_CAP: u32 = 1_000;
+
+/// What a worker says of its attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The handler returned a result.
+    Success,
+    /// The handler failed; another attempt may mend it.
+    Error {
+        /// The handler's own idea of when to try again, instead of the backoff.
+        retry_in: Option<Duration>,
+    },
+    /// The handler failed; no attempt can mend it.
+    Fatal,
+    /// The attempt ran into its time limit.
+    Timeout,
+    /// Nothing to do yet: run again after this delay, without counting the attempt.
+    Snooze(Duration),
+    /// The handler stopped because it was told to.
+    Cancelled,
+}
+
+/// How a parent's end reaches a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentEnd {
+    /// The edge is satisfied.
+    Satisfied,
+    /// The parent failed or was revoked, and the edge's policy decides.
+    Broken(ParentPolicy),
+}
+
+/// What a child does when a parent fails or is revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParentPolicy {
+    /// The child is revoked.
+    #[default]
+    Skip,
+    /// The child fails.
+    Fail,
+    /// The child runs all the same.
+    Run,
+}
+
+impl ParentPolicy {
+    /// All policies.
+    pub const ALL: [Self; 3] = [Self::Skip, Self::Fail, Self::Run];
+
+    /// The name on the wire and in the store.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Fail => "fail",
+            Self::Run => "run",
+        }
+    }
+}
+
+/// What happens to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// T2: its time has come.
+    Promote,
+    /// T3: a worker takes it.
+    Claim {
+        /// The worker's boot.
+        session: SessionId,
+        /// How long the claim holds without a heartbeat.
+        lease: Duration,
+    },
+    /// T4: its worker is alive.
+    Beat {
+        /// The epoch of the claim.
+        epoch: u32,
+        /// How long the claim holds from now.
+        lease: Duration,
+    },
+    /// T5, T7: its worker is done with it.
+    Finish {
+        /// The epoch of the claim.
+        epoch: u32,
+        /// What the worker says.
+        finish: Finish,
+    },
+    /// T6: a user no longer wants it.
+    Cancel {
+        /// Do not wait for the worker.
+        force: bool,
+    },
+    /// T6: it waited past `expires_at`.
+    Expire,
+    /// T8: its lease or its deadline plus `grace` has passed.
+    Reap {
+        /// How long a worker may take to report a timeout itself.
+        grace: Duration,
+    },
+    /// T9: its worker shuts down and gives it back.
+    Drain {
+        /// The epoch of the claim.
+        epoch: u32,
+    },
+    /// T10: a parent ended.
+    ParentEnded(ParentEnd),
+    /// T11: an operator wants it to run again.
+    Retry,
+    /// T13: nobody needs it any more.
+    Purge {
+        /// How long a terminal task is kept.
+        retention: Duration,
+    },
+}
+
+/// Why an action does not apply; nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The write carries another epoch, or the task is not running.
+    #[error("the lease is lost: the task is no longer held under this epoch")]
+    LeaseLost,
+    /// The task has ended.
+    #[error("the task has ended")]
+    Terminal,
+    /// The task has not ended.
+    #[error("the task has not ended")]
+    NotTerminal,
+    /// The time for it has not come.
+    #[error("the time for it has not come")]
+    NotDue,
+    /// The action does not apply to the task's state.
+    #[error("the task is in another state")]
+    WrongState,
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// The task lives on like this.
+    Become(Life),
+    /// The task is forgotten.
+    Forget,
+}
+
+/// One step of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// The number in ARCHITECTURE.md's table, 2 to 13.
+    pub rule: u8,
+    /// What becomes of the task.
+    pub effect: Effect,
+    /// The attempt that this step ended, for the history.
+    pub attempt_end: Option<AttemptEnd>,
+}
+
+/// What a new task starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Start {
+    /// Not before this instant.
+    pub run_at: Option<Timestamp>,
+    /// Parents that have not ended.
+    pub deps_left: u32,
+}
+
+/// T1: the life of a task at its submission.
+pub fn start(start: Start, now: Timestamp) -> Life {
+    let phase = match start {
+        Start { deps_left: 1.., run_at } => Phase::Blocked { deps_left: start.deps_left, run_at },
+        Start { run_at, .. } => ready_or_delayed(run_at, now),
+    };
+    Life { epoch: 0, attempt: 0, crashes: 0, refunds: 0, phase }
+}
+
+/// The step that `action` takes from `life` at `now`, or why it takes none.
+///
+/// `random` is uniform in 0..1 and spreads retries; only a failed or lost attempt looks at it.
+pub fn next(
+    life: &Life,
+    rules: &Rules,
+    action: Action,
+    now: Timestamp,
+    random: f64,
+) -> Result<Transition, Refusal> {
+    match action {
+        Action::Promote => promote(life, now),
+        Action::Claim { session, lease } => claim(life, rules, session, lease, now),
+        Action::Beat { epoch, lease } => beat(life, epoch, lease, now),
+        Action::Finish { epoch, finish } => {
+            Held::by_epoch(life, epoch).map(|held| held.finish(rules, finish, now, random))
+        }
+        Action::Cancel { force } => cancel(life, force, now),
+        Action::Expire => expire(life, rules, now),
+        Action::Reap { grace } => reap(life, rules, grace, now, random),
+        Action::Drain { epoch } => Held::by_epoch(life, epoch).map(|held| held.drain(rules, now)),
+        Action::ParentEnded(end) => parent_ended(life, end, now),
+        Action::Retry => retry(life),
+        Action::Purge { retention } => purge(life, retention, now),
+    }
+}
+
+fn ready_or_delayed(run_at: Option<Timestamp>, now: Timestamp) -> Phase {
+    match run_at {
+        Some(run_at) if run_at > now => Phase::Scheduled { run_at, wait: Wait::Delay },
+        _ => Phase::Ready,
+    }
+}
+
+fn ended(state: State, reason: Reason, at: Timestamp) -> Phase {
+    Phase::Ended { state, reason: Some(reason), at }
+}
+
+/// A step that ends no attempt.
+fn step(rule: u8, life: Life) -> Transition {
+    Transition { rule, effect: Effect::Become(life), attempt_end: None }
+}
+
+fn promote(life: &Life, now: Timestamp) -> Result<Transition, Refusal> {
+    match life.phase {
+        Phase::Scheduled { run_at, .. } if run_at <= now => Ok(step(2, Life { phase: Phase::Ready, ..*life })),
+        Phase::Scheduled { .. } => Err(Refusal::NotDue),
+        _ => Err(Refusal::WrongState),
+    }
+}
+
+fn claim(
+    life: &Life,
+    rules: &Rules,
+    session: SessionId,
+    lease: Duration,
+    now: Timestamp,
+) -> Result<Transition, Refusal> {
+    if life.phase != Phase::Ready {
+        return Err(Refusal::WrongState);
+    }
+    if rules.expires_at.is_some_and(|at| at <= now) {
+        return expire(life, rules, now);
+    }
+    let phase = Phase::Running {
+        session,
+        lease_until: now.plus(lease),
+        deadline: rules.timeout.map(|limit| now.plus(limit)),
+        started_at: now,
+        cancel: false,
+    };
+    Ok(step(3, Life { epoch: life.epoch + 1, attempt: life.attempt + 1, phase, ..*life }))
+}
+
+fn beat(life: &Life, epoch: u32, lease: Duration, now: Timestamp) -> Result<Transition, Refusal> {
+    Held::by_epoch(life, epoch)?;
+    let Phase::Running { session, deadline, started_at, cancel, lease_until } = life.phase else {
+        return Err(Refusal::LeaseLost);
+    };
+    let lease_until = lease_until.max(now.plus(lease));
+    let phase = Phase::Running { session, lease_until, deadline, started_at, cancel };
+    Ok(step(4, Life { phase, ..*life }))
+}
+
+fn cancel(life: &Life, force: bool, now: Timestamp) -> Result<Transition, Refusal> {
+    let revoked = ended(State::Revoked, Reason::Cancelled, now);
+    match life.phase {
+        Phase::Ended { .. } => Err(Refusal::Terminal),
+        Phase::Running { session, lease_until, deadline, started_at, .. } if !force => {
+            let phase = Phase::Running { session, lease_until, deadline, started_at, cancel: true };
+            Ok(step(6, Life { phase, ..*life }))
+        }
+        Phase::Running { session, started_at, .. } => {
+            let held = Held { life: *life, session, started_at, cancel: true };
+            let life = Life { epoch: life.epoch + 1, phase: revoked, ..*life };
+            Ok(held.ends(6, life, AttemptOutcome::Cancelled, now))
+        }
+        _ => Ok(step(6, Life { phase: revoked, ..*life })),
+    }
+}
+
+fn expire(life: &Life, rules: &Rules, now: Timestamp) -> Result<Transition, Refusal> {
+    match life.phase {
+        Phase::Ended { .. } => Err(Refusal::Terminal),
+        Phase::Running { .. } => Err(Refusal::WrongState),
+        _ if rules.expires_at.is_none_or(|at| at > now) => Err(Refusal::NotDue),
+        _ => Ok(step(6, Life { phase: ended(State::Revoked, Reason::Expired, now), ..*life })),
+    }
+}
+
+fn reap(
+    life: &Life,
+    rules: &Rules,
+    grace: Duration,
+    now: Timestamp,
+    random: f64,
+) -> Result<Transition, Refusal> {
+    let Phase::Running { session, lease_until, deadline, started_at, cancel } = life.phase else {
+        return Err(Refusal::WrongState);
+    };
+    let held = Held { life: *life, session, started_at, cancel };
+    let over_time = deadline.is_some_and(|at| at.plus(grace) <= now);
+    if lease_until > now && !over_time {
+        return Err(Refusal::NotDue);
+    }
+    Ok(held.reap(rules, over_time, now, random))
+}
+
+fn parent_ended(life: &Life, end: ParentEnd, now: Timestamp) -> Result<Transition, Refusal> {
+    let Phase::Blocked { deps_left, run_at } = life.phase else {
+        return Err(Refusal::WrongState);
+    };
+    let phase = match end {
+        ParentEnd::Broken(ParentPolicy::Skip) => ended(State::Revoked, Reason::DependencyFailed, now),
+        ParentEnd::Broken(ParentPolicy::Fail) => ended(State::Failed, Reason::DependencyFailed, now),
+        ParentEnd::Satisfied | ParentEnd::Broken(ParentPolicy::Run) => match deps_left.saturating_sub(1) {
+            0 => ready_or_delayed(run_at, now),
+            deps_left => Phase::Blocked { deps_left, run_at },
+        },
+    };
+    Ok(step(10, Life { phase, ..*life }))
+}
+
+fn retry(life: &Life) -> Result<Transition, Refusal> {
+    if !life.state().is_terminal() {
+        return Err(Refusal::NotTerminal);
+    }
+    // Whatever was spent is forgiven: the task gets all its attempts again.
+    let refunds = life.attempt;
+    Ok(step(11, Life { epoch: life.epoch + 1, crashes: 0, refunds, phase: Phase::Ready, ..*life }))
+}
+
+fn purge(life: &Life, retention: Duration, now: Timestamp) -> Result<Transition, Refusal> {
+    match life.phase {
+        Phase::Ended { at, .. } if at.plus(retention) <= now => {
+            Ok(Transition { rule: 13, effect: Effect::Forget, attempt_end: None })
+        }
+        Phase::Ended { .. } => Err(Refusal::NotDue),
+        _ => Err(Refusal::NotTerminal),
+    }
+}
+
+/// A running task in the hands of the worker that may write to it.
+struct Held {
+    life: Life,
+    session: SessionId,
+    started_at: Timestamp,
+    cancel: bool,
+}
+
+impl Held {
+    fn by_epoch(life: &Life, epoch: u32) -> Result<Self, Refusal> {
+        match life.phase {
+            Phase::Running { session, started_at, cancel, .. } if life.epoch == epoch => {
+                Ok(Self { life: *life, session, started_at, cancel })
+            }
+            _ => Err(Refusal::LeaseLost),
+        }
+    }
+
+    /// The step from this attempt to `life`.
+    fn ends(&self, rule: u8, life: Life, outcome: AttemptOutcome, now: Timestamp) -> Transition {
+        let attempt_end = AttemptEnd {
+            attempt: self.life.attempt,
+            epoch: self.life.epoch,
+            session: self.session,
+            started_at: self.started_at,
+            ended_at: now,
+            outcome,
+        };
+        Transition { rule, effect: Effect::Become(life), attempt_end: Some(attempt_end) }
+    }
+
+    fn to(&self, rule: u8, phase: Phase, outcome: AttemptOutcome, now: Timestamp) -> Transition {
+        self.ends(rule, Life { phase, ..self.life }, outcome, now)
+    }
+
+    fn finish(&self, rules: &Rules, finish: Finish, now: Timestamp, random: f64) -> Transition {
+        let (outcome, reason, delay) = match finish {
+            Finish::Success => {
+                let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
+                return self.to(5, phase, AttemptOutcome::Succeeded, now);
+            }
+            _ if self.cancel => return self.revoke(7, AttemptOutcome::Cancelled, now),
+            Finish::Snooze(delay) => return self.snooze(rules, delay, now),
+            Finish::Fatal => {
+                let phase = ended(State::Failed, Reason::Fatal, now);
+                return self.to(5, phase, AttemptOutcome::Failed, now);
+            }
+            Finish::Error { retry_in } => (AttemptOutcome::Failed, Reason::Error, retry_in),
+            // A handler that gives up although nobody asked it to has failed.
+            Finish::Cancelled => (AttemptOutcome::Failed, Reason::Error, None),
+            Finish::Timeout => (AttemptOutcome::TimedOut, Reason::Timeout, None),
+        };
+        let phase = self.again_or(rules, reason, delay, now, random);
+        self.to(5, phase, outcome, now)
+    }
+
+    fn reap(&self, rules: &Rules, over_time: bool, now: Timestamp, random: f64) -> Transition {
+        let outcome = if over_time { AttemptOutcome::TimedOut } else { AttemptOutcome::Lost };
+        let crashes = self.life.crashes + u32::from(!over_time);
+        let phase = if self.cancel {
+            ended(State::Revoked, Reason::Cancelled, now)
+        } else if over_time {
+            self.again_or(rules, Reason::Timeout, None, now, random)
+        } else if crashes >= CRASH_CAP {
+            ended(State::Failed, Reason::Poisoned, now)
+        } else {
+            self.again_or(rules, Reason::Lost, None, now, random)
+        };
+        let life = Life { epoch: self.life.epoch + 1, crashes, phase, ..self.life };
+        self.ends(8, life, outcome, now)
+    }
+
+    fn drain(&self, rules: &Rules, now: Timestamp) -> Transition {
+        if self.cancel {
+            return self.revoke(9, AttemptOutcome::Cancelled, now);
+        }
+        let life = self.refunded();
+        let phase = if life.has_attempts_left(rules) {
+            Phase::Ready
+        } else {
+            ended(State::Failed, Reason::Lost, now)
+        };
+        self.ends(9, Life { phase, ..life }, AttemptOutcome::Drained, now)
+    }
+
+    fn snooze(&self, rules: &Rules, delay: Duration, now: Timestamp) -> Transition {
+        let life = self.refunded();
+        let phase = if life.has_attempts_left(rules) {
+            Phase::Scheduled { run_at: now.plus(delay), wait: Wait::Snooze }
+        } else {
+            ended(State::Failed, Reason::Error, now)
+        };
+        self.ends(5, Life { phase, ..life }, AttemptOutcome::Snoozed, now)
+    }
+
+    fn revoke(&self, rule: u8, outcome: AttemptOutcome, now: Timestamp) -> Transition {
+        self.to(rule, ended(State::Revoked, Reason::Cancelled, now), outcome, now)
+    }
+
+    fn refunded(&self) -> Life {
+        let refunds = self.life.refunds + u32::from(self.life.refunds < REFUND_CAP);
+        Life { refunds, ..self.life }
+    }
+
+    fn again_or(
+        &self,
+        rules: &Rules,
+        reason: Reason,
+        delay: Option<Duration>,
+        now: Timestamp,
+        random: f64,
+    ) -> Phase {
+        if !self.life.has_attempts_left(rules) {
+            return ended(State::Failed, reason, now);
+        }
+        let spent = self.life.attempt.saturating_sub(self.life.refunds);
+        let delay = delay.unwrap_or_else(|| rules.backoff.delay(spent, random));
+        Phase::Scheduled { run_at: now.plus(delay), wait: Wait::Retry }
+    }
+}

@@ -1,0 +1,24 @@
+//! What travels between Taskloom's users, its server and its workers.
+//!
+//! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
+
+mod account;
+mod error;
+mod field;
+mod task;
+mod worker;
+
+pub use account::{
+    ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair, UpdateUser, User,
+};
+pub use error::{Code, FieldError, Problem};
+pub use field::{Json, JsonError, check_json, json_null};
+pub use task::{
+    Artifact, Attempt, Batch, BatchAnswer, Change, Counts, Duplicate, Explanation, LogLevel, LogLine, Page,
+    ParentSpec, SubmitTask, Task, TaskError, TaskEvent, Verdict, Limits,
+};
+pub use worker::{
+    ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest, FinishAnswer,
+    FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, SpawnAnswer, TaskRef, WorkerApi,
+    WorkerError, WorkerInfo,
+};
