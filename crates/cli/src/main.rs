@@ -1,1 +1,18 @@
-fn main() {}
+//! The `taskloom` program: the composition root of everything.
+
+mod args;
+mod client;
+mod commands;
+mod config;
+mod credentials;
+mod duration;
+mod error;
+mod logging;
+mod output;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::run(args::parse()).into()
+}

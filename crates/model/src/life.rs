@@ -179,6 +179,14 @@ impl AttemptOutcome {
     }
 }
 
+impl std::str::FromStr for AttemptOutcome {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|o| o.name() == text).ok_or("no outcome of an attempt")
+    }
+}
+
 /// The end of one attempt, for the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptEnd {

@@ -53,6 +53,14 @@ pub enum ParentPolicy {
     Run,
 }
 
+impl std::str::FromStr for ParentPolicy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|p| p.name() == text).ok_or("one of skip, fail, run")
+    }
+}
+
 impl ParentPolicy {
     /// All policies.
     pub const ALL: [Self; 3] = [Self::Skip, Self::Fail, Self::Run];

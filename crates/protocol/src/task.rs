@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use taskloom_model::{
     AttemptOutcome, Backoff, BackoffKind, ParentPolicy, Priority, Reason, State, Status, Timestamp,
 };
@@ -452,6 +453,16 @@ pub struct Task {
 }
 
 impl Task {
+    /// `[]`, what absent `args` mean.
+    pub fn no_args() -> Json {
+        RawValue::from_string("[]".into()).unwrap_or_else(|_| json_null())
+    }
+
+    /// `{}`, what absent `kwargs` mean.
+    pub fn no_kwargs() -> Json {
+        RawValue::from_string("{}".into()).unwrap_or_else(|_| json_null())
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.state.is_terminal()
@@ -667,6 +678,14 @@ impl LogLevel {
             Self::Warning => "warning",
             Self::Error => "error",
         }
+    }
+}
+
+impl std::str::FromStr for LogLevel {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|l| l.name() == text).ok_or("one of debug, info, warning, error")
     }
 }
 

@@ -1,1 +1,32 @@
-//! Taskloom: the server layer.
+//! Taskloom's HTTP layer.
+//!
+//! [`router`] turns an [`Engine`] into the API of `docs/`: it knows axum and HTTP, and nothing of SQL. Handler, path and
+//! OpenAPI description stand together in the file of their resource; a handler's signature says who may call it.
+
+mod api_keys;
+mod auth;
+mod config;
+mod docs;
+mod extract;
+mod health;
+mod middleware;
+mod openapi;
+mod problem;
+mod rejection;
+mod routes;
+mod serve;
+mod state;
+mod tasks;
+mod users;
+mod worker;
+mod workers;
+
+pub use auth::password::{HashError, hash_password};
+pub use auth::throttle::ThrottleConfig;
+pub use config::{ConfigError, ServerConfig};
+pub use openapi::document as openapi_document;
+pub use routes::router;
+pub use serve::{DrainReport, serve};
+
+#[doc(no_inline)]
+pub use taskloom_engine::Engine;

@@ -1,0 +1,65 @@
+//! The command line as a whole; each command's own arguments stand in its file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{
+    api_key, cancel, completions, config, get, list, login, logout, logs, migrate, retry, submit, wait,
+};
+use crate::error::EXIT_HELP;
+
+/// Background tasks in one binary: an API that takes them, a queue that keeps them, workers that run them.
+#[derive(Debug, Parser)]
+#[command(name = "taskloom", version, after_help = FIRST_STEPS, after_long_help = format!("{FIRST_STEPS}\n\n{EXIT_HELP}"))]
+#[command(arg_required_else_help = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const FIRST_STEPS: &str = "Examples:\n  taskloom dev                                          start everything on this machine\n  \
+    taskloom login --username admin                       in another shell\n  \
+    taskloom submit demo.sleep --kwarg seconds=5 --watch  run a task and watch it";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Submit(submit::Submit),
+    List(list::List),
+    Get(get::Get),
+    Wait(wait::Wait),
+    Logs(logs::Logs),
+    Cancel(cancel::Cancel),
+    Retry(retry::Retry),
+    Login(login::Login),
+    Logout(logout::Logout),
+    ApiKey(api_key::ApiKey),
+    Config(config::Config),
+    Migrate(migrate::Migrate),
+    Completions(completions::Completions),
+}
+
+/// What every command of the API's client takes.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The server [default: TASKLOOM_SERVER, else the last login's, else http://127.0.0.1:8000]
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    pub(crate) server: Option<String>,
+    /// Print JSON on one line, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file [default: TASKLOOM_CONFIG, else ./taskloom.toml if it is there]
+    #[arg(long = "config", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Reads the command line; help and mistakes end the program here, mistakes with status 2.
+pub(crate) fn parse() -> Cli {
+    Cli::parse()
+}

@@ -1,0 +1,76 @@
+//! The commands, a file each.
+
+pub(crate) mod api_key;
+pub(crate) mod cancel;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod logs;
+pub(crate) mod migrate;
+pub(crate) mod retry;
+pub(crate) mod submit;
+pub(crate) mod wait;
+
+use std::future::Future;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use taskloom_model::Timestamp;
+
+use crate::args::{Cli, Command, Connection};
+use crate::client::Client;
+use crate::config::Environment;
+use crate::error::{CliError, CliResult, Exit};
+use crate::output::Output;
+
+/// Runs a command to its end and tells what went wrong.
+pub(crate) fn run(cli: Cli) -> Exit {
+    let environment = Environment::read();
+    let out = Output::new(false, environment.as_ref().unwrap_or(&Environment::default()));
+    let ended = environment.map_err(CliError::from).and_then(|environment| choose(cli.command, &environment));
+    ended.unwrap_or_else(|error| {
+        out.error(&error);
+        error.exit
+    })
+}
+
+fn choose(command: Command, environment: &Environment) -> CliResult {
+    match command {
+        Command::Submit(args) => online(args.run(environment)),
+        Command::List(args) => online(args.run(environment)),
+        Command::Get(args) => online(args.run(environment)),
+        Command::Wait(args) => online(args.run(environment)),
+        Command::Logs(args) => online(args.run(environment)),
+        Command::Cancel(args) => online(args.run(environment)),
+        Command::Retry(args) => online(args.run(environment)),
+        Command::Login(args) => online(args.run(environment)),
+        Command::Logout(args) => online(args.run(environment)),
+        Command::ApiKey(args) => online(args.run(environment)),
+        Command::Config(args) => args.run(environment),
+        Command::Migrate(args) => args.run(environment),
+        Command::Completions(args) => args.run(),
+    }
+}
+
+/// Runs a command that talks to a server: one thread is enough.
+fn online(command: impl Future<Output = CliResult>) -> CliResult {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::failed(format!("cannot start: {e}")))?;
+    runtime.block_on(command)
+}
+
+/// What a client's command works with.
+fn connect(connection: &Connection, environment: &Environment) -> Result<(Client, Output), CliError> {
+    let out = Output::new(connection.json, environment);
+    Ok((Client::new(connection.server.as_deref(), environment)?, out))
+}
+
+/// This machine's clock, for ages.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::MIN.plus(since)
+}

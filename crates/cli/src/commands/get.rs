@@ -1,0 +1,34 @@
+//! `taskloom get`
+
+use clap::Args;
+use taskloom_protocol::Task;
+
+use super::{connect, now};
+use crate::args::Connection;
+use crate::client::{Call, segment};
+use crate::config::Environment;
+use crate::error::{CliResult, Exit};
+use crate::output::describe_task;
+
+/// Show one task with all that is known of it
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  taskloom get 0199…\n  taskloom get 0199… --json | jq .result")]
+pub(crate) struct Get {
+    /// The task's id
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Get {
+    pub(crate) async fn run(self, environment: &Environment) -> CliResult {
+        let (client, out) = connect(&self.connection, environment)?;
+        let body = client.call(Call::get(format!("/tasks/{}", segment(&self.id)))).await?;
+        if out.json {
+            out.line(body.0);
+        } else {
+            out.line(describe_task(&body.read::<Task>()?, out, now()));
+        }
+        Ok(Exit::Ok)
+    }
+}

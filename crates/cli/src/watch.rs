@@ -1,0 +1,180 @@
+//! Follows one task to its end: by its event stream, and by polling where that does not work.
+
+mod view;
+
+use std::time::Duration;
+
+use taskloom_protocol::{Task, TaskEvent};
+use tokio::time::Instant;
+
+use crate::client::{Call, Client, Parser, ServerEvent, pause};
+use crate::error::{CliError, Exit};
+
+pub(crate) use view::View;
+
+/// A stream that says nothing for so long, not even that it is alive, is taken for dead.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long one long-poll waits.
+const POLL_WAIT: Duration = Duration::from_secs(10);
+/// Failures in a row before we give up: about a minute.
+const MOST_FAILURES: u32 = 15;
+
+/// How watching ended.
+pub(crate) enum Watched {
+    /// The task has ended; itself, and as the server wrote it.
+    Ended(Box<Task>, String),
+    /// The time to wait is over.
+    TimeIsUp,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+/// Watches the task with this id (already escaped) for at most `limit`.
+pub(crate) async fn watch(
+    client: &Client,
+    id: &str,
+    mut view: View,
+    limit: Option<Duration>,
+) -> Result<Watched, CliError> {
+    let time_is_up = async {
+        match limit.and_then(|limit| Instant::now().checked_add(limit)) {
+            Some(end) => tokio::time::sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    };
+    let watched = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Ok(Watched::Interrupted),
+        ended = follow(client, id, &mut view) => ended,
+        () = time_is_up => Ok(Watched::TimeIsUp),
+    };
+    view.close();
+    watched
+}
+
+async fn follow(client: &Client, id: &str, view: &mut View) -> Result<Watched, CliError> {
+    let path = format!("/tasks/{id}");
+    let mut follower = Follower { client, path, last_id: None, streams: true };
+    let mut failures = 0;
+    loop {
+        match follower.step(view).await {
+            Ok(Some(watched)) => return Ok(watched),
+            Ok(None) => failures = 0,
+            // What the server refused it refuses again; everything else may pass.
+            Err(error) if error.exit == Exit::Refused => return Err(error),
+            Err(error) => {
+                failures += 1;
+                // The first call of all fails at once: most likely nobody is there.
+                if failures > MOST_FAILURES || view.saw_nothing() {
+                    return Err(error);
+                }
+                view.waiting(&error.message);
+                tokio::time::sleep(pause(failures, None)).await;
+            }
+        }
+    }
+}
+
+struct Follower<'a> {
+    client: &'a Client,
+    path: String,
+    last_id: Option<String>,
+    /// Until the server turns out to have no streams for us.
+    streams: bool,
+}
+
+impl Follower<'_> {
+    /// Looks at the task, then follows it until the stream ends; `None`: not ended, go on.
+    async fn step(&mut self, view: &mut View) -> Result<Option<Watched>, CliError> {
+        let mut call = Call::get(&self.path);
+        if !self.streams {
+            call = call.query("wait", POLL_WAIT.as_secs()).longer(POLL_WAIT);
+        }
+        let asked = Instant::now();
+        let body = self.client.call(call).await?;
+        let task: Task = body.read()?;
+        view.snapshot(&task);
+        if task.has_ended() {
+            return Ok(Some(Watched::Ended(Box::new(task), body.0)));
+        }
+        if self.streams {
+            self.stream(view).await?;
+        } else if asked.elapsed() < Duration::from_millis(200) {
+            // A server that does not wait must not be flooded.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(None)
+    }
+
+    async fn stream(&mut self, view: &mut View) -> Result<(), CliError> {
+        let path = format!("{}/events", self.path);
+        let mut response = match self.client.stream(&path, self.last_id.as_deref()).await {
+            Ok(response) => response,
+            // Such as a proxy that does not let streams through, or no room for one more.
+            Err(error) if error.exit != Exit::NoAccess || !self.reachable().await => return Err(error),
+            Err(_) => {
+                self.streams = false;
+                return Ok(());
+            }
+        };
+        let mut parser = Parser::default();
+        let mut said_something = false;
+        loop {
+            let chunk = match tokio::time::timeout(SILENCE, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => chunk,
+                // The end, a broken connection or silence: look at the task, then connect again.
+                _ if said_something => return Ok(()),
+                _ => {
+                    self.streams = false;
+                    return Ok(());
+                }
+            };
+            said_something = true;
+            for event in parser.feed(&chunk) {
+                if self.show(&event, view) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn reachable(&self) -> bool {
+        self.client.call(Call::get(&self.path)).await.is_ok()
+    }
+
+    /// Shows an event; whether it says that the task has ended.
+    fn show(&mut self, event: &ServerEvent, view: &mut View) -> bool {
+        if event.id.is_some() {
+            self.last_id.clone_from(&event.id);
+        }
+        let Some(event) = read(event) else { return false };
+        view.event(&event);
+        matches!(event, TaskEvent::State { state, .. } if state.is_terminal())
+    }
+}
+
+/// Reads an event; the kind stands in the data or, where it does not, in the event's name.
+fn read(event: &ServerEvent) -> Option<TaskEvent> {
+    let mut value: serde_json::Value = serde_json::from_str(&event.data).ok()?;
+    let object = value.as_object_mut()?;
+    object.entry("event").or_insert_with(|| event.name.clone().into());
+    serde_json::from_value(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_with_and_without_a_tag() {
+        let event = |name: &str, data: &str| ServerEvent { name: name.into(), data: data.into(), id: None };
+        let tagged = read(&event("message", r#"{"event":"progress","progress":5.0,"detail":null}"#));
+        assert!(matches!(tagged, Some(TaskEvent::Progress { progress: 5.0, .. })));
+        let named =
+            read(&event("state", r#"{"state":"failed","status":"failed","reason":"error","attempt":3}"#));
+        assert!(matches!(named, Some(TaskEvent::State { attempt: 3, .. })));
+        for (name, data) in [("future", "{}"), ("state", "[]"), ("state", "nonsense"), ("progress", "{}")] {
+            assert!(read(&event(name, data)).is_none(), "{name} {data}");
+        }
+    }
+}

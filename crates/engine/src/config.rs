@@ -1,0 +1,53 @@
+//! What an operator sets.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use taskloom_protocol::Limits;
+
+/// The engine's settings.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+    /// How often a worker sends one; well below `lease`.
+    pub heartbeat: Duration,
+    /// How long a handler may take to stop after a cancel, and a worker to report a timeout itself.
+    pub cancel_grace: Duration,
+    /// How long ended tasks are kept.
+    pub retention: Duration,
+    /// How long an idempotency key is remembered.
+    pub idempotency_retention: Duration,
+    /// Attempts of a task that names none.
+    pub default_max_attempts: u32,
+    /// Names that users know → handlers.
+    pub aliases: HashMap<String, String>,
+    /// What a submission may carry.
+    pub limits: Limits,
+    /// Where artifacts are kept.
+    pub artifacts_dir: PathBuf,
+    /// The longest artifact in bytes.
+    pub max_artifact_bytes: u64,
+    /// The longest a waiting claim goes without looking for itself.
+    pub poll: Duration,
+}
+
+impl EngineConfig {
+    /// The defaults, with artifacts kept below this directory.
+    pub fn new(artifacts_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            lease: Duration::from_secs(15),
+            heartbeat: Duration::from_secs(5),
+            cancel_grace: Duration::from_secs(10),
+            retention: Duration::from_secs(30 * 86_400),
+            idempotency_retention: Duration::from_secs(86_400),
+            default_max_attempts: 3,
+            aliases: HashMap::new(),
+            limits: Limits::default(),
+            artifacts_dir: artifacts_dir.into(),
+            max_artifact_bytes: 1 << 30,
+            poll: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a verb was not carried out, precisely here and as a problem at the edge.
+
+use taskloom_model::Refusal;
+use taskloom_protocol::{Code, FieldError, Problem};
+use taskloom_store::{StepError, StoreError};
+
+/// Why a verb was not carried out; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Fields break their rules.
+    #[error("{} fields are not valid", .0.len())]
+    Fields(Vec<FieldError>),
+    /// It does not exist, or not for this caller.
+    #[error("not found")]
+    NotFound,
+    /// The state machine refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The cursor is none of ours.
+    #[error("the cursor is not one that this list gave")]
+    BadCursor,
+    /// The idempotency key belongs to another request.
+    #[error("this Idempotency-Key was used for another request")]
+    IdempotencyMismatch,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file system failed.
+    #[error("the file system failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl EngineError {
+    /// One field that breaks its rule.
+    pub fn field(field: &str, kind: &str, msg: impl Into<String>) -> Self {
+        Self::Fields(vec![FieldError::body(field, kind, msg)])
+    }
+
+    /// The problem that a client sees. Details of the store and of the file system stay in the log.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Fields(errors) => Problem::fields(errors.clone()),
+            Self::NotFound => Problem::new(Code::NotFound, "no task with this id"),
+            Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
+            Self::BadCursor => Problem::new(Code::Malformed, self.to_string()),
+            Self::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch, self.to_string()),
+            Self::Store(StoreError::Unavailable(_)) => {
+                Problem::new(Code::Unavailable, "the database cannot be written or read right now")
+            }
+            Self::Store(_) | Self::Io(_) => Problem::new(Code::Internal, "the log has the details"),
+        }
+    }
+}
+
+impl From<StepError> for EngineError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::NotFound => Self::NotFound,
+            StepError::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+fn refusal_code(refusal: Refusal) -> Code {
+    match refusal {
+        Refusal::LeaseLost => Code::LeaseLost,
+        Refusal::Terminal => Code::TaskEnded,
+        Refusal::NotTerminal => Code::TaskNotEnded,
+        Refusal::NotDue | Refusal::WrongState => Code::WrongState,
+    }
+}

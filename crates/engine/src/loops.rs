@@ -1,0 +1,142 @@
+//! The background loops. Each pass is idempotent, so any number of processes may run them.
+
+use std::time::Duration;
+
+use taskloom_model::TaskId;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Engine, EngineError};
+
+/// Tasks one pass moves at most, so that it never holds the writer for long.
+const PASS: u32 = 500;
+/// How long a loop may sleep although nothing is known to be due.
+const IDLE: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Starts the loops; they end when `shutdown` fires.
+    pub fn start(&self, shutdown: &CancellationToken) -> TaskTracker {
+        let tracker = TaskTracker::new();
+        tracker.spawn(run("promote", self.clone(), shutdown.clone(), Engine::promote_pass));
+        tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
+        tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
+        tracker.spawn(self.clone().reap_loop(shutdown.clone()));
+        tracker.close();
+        tracker
+    }
+
+    /// Takes over after a process that had this store to itself is gone: its own workers' tasks are free at once.
+    pub async fn recover_embedded(&self) -> Result<u64, EngineError> {
+        let released = self.inner.store.task_release_embedded(self.now()).await?;
+        if released > 0 {
+            self.reap().await?;
+        }
+        Ok(released)
+    }
+
+    async fn reap_loop(self, shutdown: CancellationToken) {
+        // A worker across the network could not renew its leases while this server was away: give it the chance.
+        let lease = self.inner.config.lease;
+        if shutdown.run_until_cancelled(tokio::time::sleep(lease)).await.is_some() {
+            run("reap", self, shutdown, Engine::reap_pass).await;
+        }
+    }
+
+    /// T2 once: makes due tasks ready. Gives how many.
+    pub async fn promote(&self) -> Result<usize, EngineError> {
+        let steps = self.inner.store.task_promote(self.now(), PASS).await?;
+        self.announce(&steps);
+        Ok(steps.len())
+    }
+
+    /// T8 once: takes tasks from workers that are lost or over time. Gives how many.
+    pub async fn reap(&self) -> Result<usize, EngineError> {
+        let grace = self.inner.config.cancel_grace;
+        let steps = self.inner.store.task_reap(self.now(), grace, PASS, rand::random).await?;
+        for step in &steps {
+            tracing::warn!(task = %step.id, state = %step.life.state(), "took a task from a lost worker");
+        }
+        self.announce(&steps);
+        Ok(steps.len())
+    }
+
+    /// T6 once: revokes tasks that waited too long. Gives how many.
+    pub async fn expire(&self) -> Result<usize, EngineError> {
+        let steps = self.inner.store.task_expire(self.now(), PASS).await?;
+        self.announce(&steps);
+        Ok(steps.len())
+    }
+
+    /// T13: forgets what is past its retention, in bounded steps. Gives how many tasks.
+    pub async fn prune(&self) -> Result<usize, EngineError> {
+        let config = &self.inner.config;
+        let (mut forgotten, mut after) = (0, None::<TaskId>);
+        loop {
+            let (ids, next) = self.inner.store.task_prune(after, config.retention, self.now(), PASS).await?;
+            forgotten += ids.len();
+            for id in ids {
+                self.forget_files(id).await;
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let before = self.now().minus(config.idempotency_retention);
+        self.inner.store.leftovers_prune(before, PASS).await?;
+        Ok(forgotten)
+    }
+
+    async fn promote_pass(self) -> Result<Duration, EngineError> {
+        if self.promote().await? >= PASS as usize {
+            return Ok(Duration::ZERO);
+        }
+        let due = self.inner.store.task_next_due().await?;
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).min(IDLE));
+        // A task scheduled meanwhile may be due sooner.
+        let _ = tokio::time::timeout(sleep, self.inner.promote_bell.notified()).await;
+        Ok(Duration::ZERO)
+    }
+
+    async fn expire_pass(self) -> Result<Duration, EngineError> {
+        let full = self.expire().await? >= PASS as usize;
+        Ok(if full { Duration::ZERO } else { IDLE })
+    }
+
+    async fn reap_pass(self) -> Result<Duration, EngineError> {
+        let full = self.reap().await? >= PASS as usize;
+        Ok(if full { Duration::ZERO } else { (self.inner.config.lease / 10).min(IDLE) })
+    }
+
+    async fn prune_pass(self) -> Result<Duration, EngineError> {
+        self.prune().await?;
+        Ok(Duration::from_secs(600))
+    }
+}
+
+/// Repeats a pass until shutdown; a failed one is logged and tried again later.
+async fn run<F>(name: &'static str, engine: Engine, shutdown: CancellationToken, pass: impl Fn(Engine) -> F)
+where
+    F: Future<Output = Result<Duration, EngineError>>,
+{
+    let mut failures = 0u32;
+    while !shutdown.is_cancelled() {
+        let Some(result) = shutdown.run_until_cancelled(pass(engine.clone())).await else { return };
+        let sleep = match result {
+            Ok(sleep) => {
+                failures = 0;
+                sleep
+            }
+            Err(error) => {
+                failures += 1;
+                tracing::error!(name, failures, %error, "a background pass failed");
+                Duration::from_secs(30).min(Duration::from_millis(100) * 2u32.pow(failures.min(10)))
+                    .mul_f64(0.5 + rand::random::<f64>() / 2.0)
+            }
+        };
+        if !sleep.is_zero() && shutdown.run_until_cancelled(tokio::time::sleep(sleep)).await.is_none() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Submission: checks, defaults, and what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use taskloom_model::{DEFAULT_QUEUE, Life, TaskId, Timestamp};
+use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
+use taskloom_store::{Idempotency, Made, NewTask, Rejected, Stepped, Submission, SubmitOutcome};
+use uuid::Uuid;
+
+use crate::{Caller, Engine, EngineError};
+
+/// The answer to a submission.
+#[derive(Debug)]
+pub struct Submitted {
+    /// The task, new or known.
+    pub task: Task,
+    /// Whether it is new.
+    pub created: bool,
+}
+
+impl Engine {
+    /// Submits a task; when this returns it is durable.
+    ///
+    /// # Errors
+    /// [`EngineError::Fields`] names each field that breaks a rule.
+    pub async fn submit(
+        &self,
+        caller: &Caller,
+        task: SubmitTask,
+        idempotency_key: Option<&str>,
+    ) -> Result<Submitted, EngineError> {
+        let mut tasks = self.submit_all(caller, vec![task], idempotency_key, None, false).await?;
+        let task = tasks.pop().ok_or(EngineError::NotFound)?;
+        Ok(Submitted { created: task.deduplicated_by.is_none(), task })
+    }
+
+    /// Submits many tasks, all or none; gives them in order.
+    ///
+    /// # Errors
+    /// [`EngineError::Fields`] names each field that breaks a rule, with the task's place.
+    pub async fn submit_batch(
+        &self,
+        caller: &Caller,
+        tasks: Vec<SubmitTask>,
+        idempotency_key: Option<&str>,
+    ) -> Result<Vec<Task>, EngineError> {
+        let most = self.inner.config.limits.batch;
+        if tasks.is_empty() || tasks.len() > most {
+            return Err(EngineError::field("tasks", "out_of_range", format!("1 to {most} tasks")));
+        }
+        self.submit_all(caller, tasks, idempotency_key, None, true).await
+    }
+
+    pub(crate) async fn submit_all(
+        &self,
+        caller: &Caller,
+        tasks: Vec<SubmitTask>,
+        idempotency_key: Option<&str>,
+        parent_id: Option<TaskId>,
+        batch: bool,
+    ) -> Result<Vec<Task>, EngineError> {
+        self.check(&tasks, batch)?;
+        let idempotency = idempotency_key.map(|key| idempotency(caller, key, &tasks)).transpose()?;
+        let now = self.now();
+        let tasks: Arc<[NewTask]> =
+            tasks.into_iter().map(|task| self.complete(caller, task, parent_id, now)).collect();
+        let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
+        match self.inner.store.task_submit(submission).await? {
+            SubmitOutcome::Done(made) => {
+                self.announce_new(&tasks, &made);
+                self.answer(&tasks, &made, now).await
+            }
+            SubmitOutcome::Replayed(ids) => self.known(ids, Duplicate::IdempotencyKey).await,
+            SubmitOutcome::Rejected(Rejected::IdempotencyMismatch) => Err(EngineError::IdempotencyMismatch),
+            SubmitOutcome::Rejected(Rejected::UnknownParent { index, parent }) => {
+                let error = FieldError::body("depends_on", "not_found", format!("no task with the id {parent}"));
+                Err(EngineError::Fields(vec![placed(error, index, batch)]))
+            }
+        }
+    }
+
+    fn check(&self, tasks: &[SubmitTask], batch: bool) -> Result<(), EngineError> {
+        let limits = &self.inner.config.limits;
+        let mut errors = Vec::new();
+        for (index, task) in tasks.iter().enumerate() {
+            errors.extend(task.check(limits).into_iter().map(|error| placed(error, index, batch)));
+            if errors.len() > 100 {
+                break;
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(EngineError::Fields(errors)) }
+    }
+
+    /// Fills in what the submitter left open.
+    fn complete(
+        &self,
+        caller: &Caller,
+        task: SubmitTask,
+        parent_id: Option<TaskId>,
+        now: Timestamp,
+    ) -> NewTask {
+        let config = &self.inner.config;
+        let delayed = task.delay.map(|seconds| now.plus(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+        NewTask {
+            id: Uuid::now_v7(),
+            user_id: caller.user_id,
+            handler: config.aliases.get(&task.task).cloned().unwrap_or(task.task),
+            queue: task.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+            priority: task.priority.unwrap_or_default(),
+            name: task.name,
+            task_type: task.task_type,
+            args: task.args,
+            kwargs: task.kwargs,
+            max_attempts: task.max_attempts.unwrap_or(config.default_max_attempts),
+            timeout_ms: task.timeout.map(millis),
+            soft_timeout_ms: task.soft_timeout.map(millis),
+            backoff: task.backoff,
+            run_at: task.run_at.or(delayed),
+            expires_at: task.expires_at,
+            tags: task.tags,
+            metadata: task.metadata,
+            model_id: task.model_id,
+            parent_id,
+            depends_on: task.depends_on,
+            on_parent_failure: task.on_parent_failure.unwrap_or_default(),
+            unique_key: task.unique_key,
+        }
+    }
+
+    fn announce_new(&self, tasks: &[NewTask], made: &[Made]) {
+        let steps: Vec<Stepped> = tasks
+            .iter()
+            .zip(made)
+            .filter_map(|(task, made)| match made {
+                // It comes from nowhere; nobody can have watched it there.
+                Made::New(life) => {
+                    Some(Stepped { id: task.id, queue: task.queue.clone(), before: life.state(), life: *life })
+                }
+                Made::Existing(_) => None,
+            })
+            .collect();
+        self.announce(&steps);
+    }
+
+    /// The tasks as they are: new ones from what was written, known ones from the store.
+    async fn answer(&self, tasks: &[NewTask], made: &[Made], now: Timestamp) -> Result<Vec<Task>, EngineError> {
+        let mut answer = Vec::with_capacity(made.len());
+        for (task, made) in tasks.iter().zip(made) {
+            answer.push(match made {
+                Made::New(life) => fresh(task, life, now),
+                Made::Existing(id) => {
+                    let known = self.known(vec![*id], Duplicate::UniqueKey).await?;
+                    known.into_iter().next().ok_or(EngineError::NotFound)?
+                }
+            });
+        }
+        Ok(answer)
+    }
+
+    async fn known(&self, ids: Vec<TaskId>, by: Duplicate) -> Result<Vec<Task>, EngineError> {
+        let count = ids.len();
+        let mut tasks = self.inner.store.task_get_many(ids).await?;
+        if tasks.len() != count {
+            // Deleted since: the key outlived its task.
+            return Err(EngineError::NotFound);
+        }
+        for task in &mut tasks {
+            task.deduplicated_by = Some(by);
+        }
+        Ok(tasks)
+    }
+}
+
+/// The error at the task's place in the batch: `body.tasks.3.queue`.
+fn placed(mut error: FieldError, index: usize, batch: bool) -> FieldError {
+    if batch {
+        error.loc.splice(1..1, ["tasks".to_owned(), index.to_string()]);
+    }
+    error
+}
+
+fn millis(seconds: f64) -> u64 {
+    (seconds * 1_000.0).ceil() as u64
+}
+
+fn idempotency(caller: &Caller, key: &str, tasks: &[SubmitTask]) -> Result<Idempotency, EngineError> {
+    if key.is_empty() || key.len() > 200 || key.chars().any(char::is_control) {
+        let rule = "1 to 200 printable characters";
+        let mut error = FieldError::body("Idempotency-Key", "bad_header", rule);
+        error.loc = vec!["header".into(), "Idempotency-Key".into()];
+        return Err(EngineError::Fields(vec![error]));
+    }
+    let text = serde_json::to_vec(tasks).unwrap_or_default();
+    let request_hash = Sha256::digest(&text).into();
+    Ok(Idempotency { user_id: caller.user_id, key: key.to_owned(), request_hash })
+}
+
+/// A new task as a read would show it, without the read.
+fn fresh(task: &NewTask, life: &Life, now: Timestamp) -> Task {
+    let state = life.state();
+    let mut made = Task::blank(task.id, task.handler.clone(), task.user_id, now);
+    made.name.clone_from(&task.name);
+    made.task_type.clone_from(&task.task_type);
+    made.queue.clone_from(&task.queue);
+    made.priority = task.priority;
+    (made.state, made.status, made.reason) = (state, state.status(), life.reason());
+    made.args = task.args.clone().unwrap_or_else(Task::no_args);
+    made.kwargs = task.kwargs.clone().unwrap_or_else(Task::no_kwargs);
+    made.max_attempts = task.max_attempts;
+    made.model_id.clone_from(&task.model_id);
+    made.parent_id = task.parent_id;
+    made.parent_ids.clone_from(&task.depends_on);
+    made.parent_ids.sort_unstable();
+    made.parent_ids.dedup();
+    made.tags.clone_from(&task.tags);
+    made.metadata.clone_from(&task.metadata);
+    made.scheduled_at = task.run_at.filter(|at| *at > now);
+    made.completed_at = state.is_terminal().then_some(now);
+    made.expires_at = task.expires_at;
+    made.timeout = task.timeout_ms.map(|ms| ms as f64 / 1_000.0);
+    made
+}

@@ -1,0 +1,365 @@
+//! The engine as workers see it, in process or behind the server.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use taskloom_model::{Finish, SessionId, State};
+use taskloom_protocol::{
+    Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer, DrainRequest,
+    FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, Task,
+    TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo,
+};
+use taskloom_store::{BeatItem, ClaimSpec, FinishItem, NewWorker, Note};
+
+use crate::{Caller, Engine, EngineError};
+
+/// The longest log line in bytes; the rest is cut.
+const LOG_LINE: usize = 8 << 10;
+/// Sessions remembered in memory; beyond that the store is asked.
+const SESSIONS: usize = 10_000;
+
+/// What is known of a worker's boot.
+#[derive(Clone)]
+struct Session {
+    queues: Arc<[String]>,
+    draining: bool,
+}
+
+/// The workers this process has heard of.
+#[derive(Default)]
+pub(crate) struct Sessions(Mutex<HashMap<SessionId, Session>>);
+
+impl Sessions {
+    fn get(&self, id: SessionId) -> Option<Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    fn put(&self, id: SessionId, session: Session) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= SESSIONS {
+            sessions.clear();
+        }
+        sessions.insert(id, session);
+    }
+
+    fn remove(&self, id: SessionId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+impl Engine {
+    /// Says that this worker's boot lives and dies with this process, which has the store to itself.
+    pub fn embed(&self, session: SessionId) {
+        self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).insert(session);
+    }
+
+    /// The workers heard of lately.
+    pub async fn workers(&self) -> Result<Vec<WorkerInfo>, EngineError> {
+        Ok(self.inner.store.worker_list(self.inner.config.lease, self.now()).await?)
+    }
+
+    /// Asks a worker to take no more tasks and to leave when it is done.
+    pub async fn drain_worker(&self, session: SessionId) -> Result<(), EngineError> {
+        if !self.inner.store.worker_drain(session).await? {
+            return Err(EngineError::NotFound);
+        }
+        // The next call asks the store.
+        self.inner.sessions.remove(session);
+        Ok(())
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Session, WorkerError> {
+        if let Some(session) = self.inner.sessions.get(id) {
+            return Ok(session);
+        }
+        let known = self.inner.store.worker_get(id).await.map_err(unavailable)?;
+        let (queues, draining) = known.ok_or(WorkerError::UnknownSession)?;
+        let session = Session { queues: queues.into(), draining };
+        self.inner.sessions.put(id, session.clone());
+        Ok(session)
+    }
+
+    async fn claim_once(&self, session: &Session, request: &ClaimRequest) -> Result<Vec<Claimed>, WorkerError> {
+        let spec = ClaimSpec {
+            session: request.session,
+            queues: Arc::clone(&session.queues),
+            limit: request.limit,
+            lease: self.inner.config.lease,
+            now: self.now(),
+        };
+        let claims = self.inner.store.task_claim(spec).await.map_err(unavailable)?;
+        self.announce(&claims.expired);
+        if !self.inner.bus.is_idle() {
+            for task in &claims.claimed {
+                let (state, attempt) = (State::Running, task.attempt);
+                self.inner.bus.publish(task.id, || TaskEvent::State {
+                    state,
+                    status: state.status(),
+                    reason: None,
+                    attempt,
+                });
+            }
+        }
+        Ok(claims.claimed)
+    }
+
+    fn publish_news(&self, task: &BeatTask) {
+        if let Some(progress) = task.progress {
+            let detail = task.detail.as_ref().and_then(|d| serde_json::from_str(d.get()).ok());
+            self.inner.bus.publish(task.id, || TaskEvent::Progress { progress, detail });
+        }
+        self.publish_logs(task.id, &task.logs);
+    }
+
+    fn publish_logs(&self, id: taskloom_model::TaskId, logs: &[LogLine]) {
+        for LogLine { at, level, message } in logs {
+            self.inner
+                .bus
+                .publish(id, || TaskEvent::Log { at: *at, level: *level, message: message.clone() });
+        }
+    }
+}
+
+#[async_trait]
+impl WorkerApi for Engine {
+    async fn register(&self, mut hello: Register) -> Result<Registered, WorkerError> {
+        check_hello(&hello)?;
+        let mut seen = std::collections::HashSet::new();
+        hello.queues.retain(|queue| seen.insert(queue.clone()));
+        let (session, queues) = (hello.session, hello.queues.clone());
+        let embedded =
+            self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
+        let worker = NewWorker { hello, embedded };
+        self.inner.store.worker_register(worker, self.now()).await.map_err(unavailable)?;
+        self.inner.sessions.put(session, Session { queues: queues.into(), draining: false });
+        let config = &self.inner.config;
+        Ok(Registered {
+            protocol: PROTOCOL_VERSION,
+            lease_ms: config.lease.as_millis() as u64,
+            beat_ms: config.heartbeat.as_millis() as u64,
+            cancel_grace_ms: config.cancel_grace.as_millis() as u64,
+        })
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>, WorkerError> {
+        check_range("limit", u64::from(request.limit), 1, 10_000)?;
+        check_range("wait_ms", u64::from(request.wait_ms), 0, 60_000)?;
+        let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
+        loop {
+            let session = self.session(request.session).await?;
+            // First listen, then look: a task that comes in between rings.
+            let waiter = self.inner.dispatcher.listen(&session.queues);
+            if session.draining {
+                return Ok(Vec::new());
+            }
+            let claimed = self.claim_once(&session, &request).await?;
+            if claimed.len() == request.limit as usize {
+                // There may be more than this worker can take: pass the wake-up on.
+                for queue in session.queues.iter() {
+                    self.inner.dispatcher.announce(queue, 1);
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !claimed.is_empty() || left.is_zero() {
+                return Ok(claimed);
+            }
+            waiter.wait(left.min(self.inner.config.poll)).await;
+        }
+    }
+
+    async fn beat(&self, beat: Beat) -> Result<BeatAnswer, WorkerError> {
+        check_range("tasks", beat.tasks.len() as u64, 0, 100_000)?;
+        for task in &beat.tasks {
+            check_news(task.progress, task.detail.as_ref(), &task.logs)?;
+        }
+        let now = self.now();
+        if !self.inner.store.worker_seen(beat.session, now).await.map_err(unavailable)? {
+            return Err(WorkerError::UnknownSession);
+        }
+        if !self.inner.bus.is_idle() {
+            beat.tasks.iter().for_each(|task| self.publish_news(task));
+        }
+        let items: Vec<BeatItem> = beat.tasks.into_iter().map(beat_item).collect();
+        let lease = self.inner.config.lease;
+        let store = &self.inner.store;
+        let result = store.task_beat(beat.session, items, lease, now).await.map_err(unavailable)?;
+        let known = store.worker_get(beat.session).await.map_err(unavailable)?;
+        let drain = known.is_some_and(|(_, draining)| draining);
+        Ok(BeatAnswer { lost: result.lost, cancel: result.cancel, drain })
+    }
+
+    async fn finish(&self, request: FinishRequest) -> Result<FinishAnswer, WorkerError> {
+        check_range("tasks", request.tasks.len() as u64, 1, 10_000)?;
+        let most = self.inner.config.limits.payload_bytes;
+        for task in &request.tasks {
+            check_news(task.progress, None, &task.logs)?;
+            check_outcome(&task.outcome, most)?;
+        }
+        if !self.inner.bus.is_idle() {
+            request.tasks.iter().for_each(|task| self.publish_logs(task.id, &task.logs));
+        }
+        let items = request.tasks.into_iter().map(finish_item).collect();
+        let finished = self.inner.store.task_finish(request.session, items, self.now()).await;
+        let (steps, lost) = finished.map_err(unavailable)?;
+        self.announce(&steps);
+        Ok(FinishAnswer { lost })
+    }
+
+    async fn drain(&self, request: DrainRequest) -> Result<DrainAnswer, WorkerError> {
+        check_range("tasks", request.tasks.len() as u64, 0, 100_000)?;
+        let now = self.now();
+        let drained = self.inner.store.task_drain(request.session, request.tasks, now).await;
+        let (steps, lost) = drained.map_err(unavailable)?;
+        self.announce(&steps);
+        if request.leave {
+            self.inner.store.worker_leave(request.session, now).await.map_err(unavailable)?;
+            self.inner.sessions.remove(request.session);
+        }
+        Ok(DrainAnswer { lost })
+    }
+
+    async fn spawn(&self, spawn: Spawn) -> Result<Vec<Task>, WorkerError> {
+        let Spawn { session, parent, tasks } = spawn;
+        check_range("tasks", tasks.len() as u64, 1, self.inner.config.limits.batch as u64)?;
+        let store = &self.inner.store;
+        if !store.task_held(session, parent).await.map_err(unavailable)? {
+            return Err(WorkerError::LeaseLost);
+        }
+        let owner = store.task_owner(parent.id).await.map_err(unavailable)?;
+        let user_id = owner.ok_or(WorkerError::LeaseLost)?;
+        let caller = Caller { user_id, all: false };
+        self.submit_all(&caller, tasks, None, Some(parent.id), true).await.map_err(|error| refusal(&error))
+    }
+
+    async fn put_artifact(&self, put: ArtifactPut, file: &Path) -> Result<Artifact, WorkerError> {
+        self.keep_artifact(put, file).await
+    }
+}
+
+fn refusal(error: &EngineError) -> WorkerError {
+    let problem = error.problem();
+    match problem.code {
+        Code::Unavailable | Code::Internal => WorkerError::Unavailable(error.to_string()),
+        code => WorkerError::Refused { code, detail: problem.detail },
+    }
+}
+
+fn unavailable(error: taskloom_store::StoreError) -> WorkerError {
+    tracing::error!(%error, "the store failed a worker's call");
+    WorkerError::Unavailable("the database cannot be written or read right now".into())
+}
+
+fn invalid(detail: impl Into<String>) -> WorkerError {
+    WorkerError::Refused { code: Code::Validation, detail: detail.into() }
+}
+
+fn check_range(field: &str, value: u64, least: u64, most: u64) -> Result<(), WorkerError> {
+    if (least..=most).contains(&value) { Ok(()) } else { Err(invalid(format!("{field}: {least} to {most}"))) }
+}
+
+fn check_hello(hello: &Register) -> Result<(), WorkerError> {
+    if hello.protocol != PROTOCOL_VERSION {
+        return Err(invalid(format!("protocol: this server speaks version {PROTOCOL_VERSION}")));
+    }
+    check_range("name", hello.name.chars().count() as u64, 1, 200)?;
+    check_range("queues", hello.queues.len() as u64, 1, 100)?;
+    check_range("handlers", hello.handlers.len() as u64, 0, 10_000)?;
+    check_range("concurrency", u64::from(hello.concurrency), 1, 100_000)?;
+    let named = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
+    for queue in &hello.queues {
+        if queue.is_empty() || queue.len() > 100 || !queue.chars().all(named) {
+            return Err(invalid("queues: names of 1 to 100 letters, digits, '.', '_', '-' or ':'"));
+        }
+    }
+    let texts = hello.handlers.iter().chain([&hello.name, &hello.version]);
+    if texts.into_iter().any(|text| text.len() > 800 || text.chars().any(char::is_control)) {
+        return Err(invalid("name, version and handlers: up to 200 printable characters"));
+    }
+    Ok(())
+}
+
+fn check_news(
+    progress: Option<f64>,
+    detail: Option<&taskloom_protocol::Json>,
+    logs: &[LogLine],
+) -> Result<(), WorkerError> {
+    if progress.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
+        return Err(invalid("progress: 0 to 100"));
+    }
+    if detail.is_some_and(|detail| detail.get().len() > 64 << 10) {
+        return Err(invalid("detail: at most 64 KiB"));
+    }
+    check_range("logs", logs.len() as u64, 0, 1_000)
+}
+
+fn check_outcome(outcome: &Outcome, most: usize) -> Result<(), WorkerError> {
+    match outcome {
+        Outcome::Success { result } if result.get().len() > most => {
+            Err(invalid(format!("result: at most {most} bytes")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn beat_item(task: BeatTask) -> BeatItem {
+    let BeatTask { id, epoch, progress, detail, logs } = task;
+    let task = taskloom_protocol::TaskRef { id, epoch };
+    BeatItem { task, progress, detail, logs: cut(logs) }
+}
+
+fn finish_item(task: FinishTask) -> FinishItem {
+    let FinishTask { id, epoch, outcome, progress, logs } = task;
+    let mut note = Note { progress, ..Note::default() };
+    let millis = Duration::from_millis;
+    let finish = match outcome {
+        Outcome::Success { result } => {
+            note.result = Some(result);
+            Finish::Success
+        }
+        Outcome::Error { error, retry_in_ms } => {
+            note.error = Some(shortened(error));
+            Finish::Error { retry_in: retry_in_ms.map(millis) }
+        }
+        Outcome::Fatal { error } => {
+            note.error = Some(shortened(error));
+            Finish::Fatal
+        }
+        Outcome::Timeout => {
+            let message = "the attempt ran into its time limit".into();
+            note.error = Some(TaskError { kind: "timeout".into(), message, traceback: None });
+            Finish::Timeout
+        }
+        Outcome::Snooze { delay_ms } => Finish::Snooze(millis(delay_ms)),
+        Outcome::Cancelled => Finish::Cancelled,
+    };
+    let task = taskloom_protocol::TaskRef { id, epoch };
+    FinishItem { task, finish, note, logs: cut(logs), random: rand::random() }
+}
+
+/// Keeps what a person will read of an error.
+fn shortened(error: TaskError) -> TaskError {
+    let TaskError { mut kind, mut message, mut traceback } = error;
+    truncate(&mut kind, 200);
+    truncate(&mut message, 16 << 10);
+    if let Some(traceback) = &mut traceback {
+        truncate(traceback, 64 << 10);
+    }
+    TaskError { kind, message, traceback }
+}
+
+fn cut(mut logs: Vec<LogLine>) -> Vec<LogLine> {
+    for line in &mut logs {
+        truncate(&mut line.message, LOG_LINE);
+    }
+    logs
+}
+
+fn truncate(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+}

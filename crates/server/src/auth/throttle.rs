@@ -1,0 +1,219 @@
+//! Slows down whoever guesses passwords.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use taskloom_model::Timestamp;
+
+/// How wrong passwords slow a client down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThrottleConfig {
+    /// Wrong passwords for one user from one address before waits begin.
+    pub free_per_user: u32,
+    /// Wrong passwords from one address, whoever the user, before waits begin.
+    pub free_per_ip: u32,
+    /// The first wait; each further wrong password doubles it.
+    pub first_wait: Duration,
+    /// The longest wait.
+    pub longest_wait: Duration,
+    /// Without an attempt for so long all is forgotten.
+    pub forget_after: Duration,
+    /// Users and addresses remembered at once.
+    pub capacity: usize,
+}
+
+impl Default for ThrottleConfig {
+    fn default() -> Self {
+        Self {
+            free_per_user: 5,
+            free_per_ip: 50,
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(15 * 60),
+            forget_after: Duration::from_secs(30 * 60),
+            capacity: 20_000,
+        }
+    }
+}
+
+/// Remembers wrong passwords.
+pub(crate) struct Throttle {
+    config: ThrottleConfig,
+    hasher: RandomState,
+    seen: Mutex<HashMap<Key, Seen>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    /// A user, by a keyed hash of the name, from an address.
+    User(u64, IpAddr),
+    Ip(IpAddr),
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    wrong: u32,
+    last: Timestamp,
+    /// No attempt before this instant.
+    until: Timestamp,
+}
+
+/// An attempt that has been let through and counts as wrong until [`Throttle::right`] says otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket([Key; 2]);
+
+impl Throttle {
+    pub(crate) fn new(config: ThrottleConfig) -> Self {
+        Self { config, hasher: RandomState::new(), seen: Mutex::default() }
+    }
+
+    /// Lets an attempt through, or says how long to wait.
+    ///
+    /// The attempt counts as wrong from now on: a burst of guesses in parallel gains nothing.
+    pub(crate) fn attempt(&self, user: &str, ip: IpAddr, now: Timestamp) -> Result<Ticket, Duration> {
+        let ip = network(ip);
+        let keys = [Key::User(self.hasher.hash_one(user), ip), Key::Ip(ip)];
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = keys.iter().filter_map(|key| seen.get(key)).map(|s| s.until.since(now)).max();
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(wait);
+        }
+        self.make_room(&mut seen, now);
+        for key in keys {
+            let fresh = Seen { wrong: 0, last: now, until: now };
+            let entry = seen.entry(key).or_insert(fresh);
+            if now.since(entry.last) >= self.config.forget_after {
+                *entry = fresh;
+            }
+            entry.wrong = entry.wrong.saturating_add(1);
+            entry.last = now;
+            entry.until = now.plus(self.wait(key, entry.wrong));
+        }
+        Ok(Ticket(keys))
+    }
+
+    /// The password was right: this user is forgiven, the address only this one attempt.
+    pub(crate) fn right(&self, Ticket([user, ip]): Ticket, now: Timestamp) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.remove(&user);
+        if let Some(entry) = seen.get_mut(&ip) {
+            entry.wrong = entry.wrong.saturating_sub(1);
+            entry.until = now;
+            if entry.wrong == 0 {
+                seen.remove(&ip);
+            }
+        }
+    }
+
+    fn wait(&self, key: Key, wrong: u32) -> Duration {
+        let free = match key {
+            Key::User(..) => self.config.free_per_user,
+            Key::Ip(_) => self.config.free_per_ip,
+        };
+        match wrong.checked_sub(free) {
+            None => Duration::ZERO,
+            Some(over) => {
+                let doubled = 2u32.saturating_pow(over.min(31));
+                self.config.first_wait.saturating_mul(doubled).min(self.config.longest_wait)
+            }
+        }
+    }
+
+    /// Keeps the map within its capacity: first what is forgotten anyway, then the half that was quiet longest.
+    fn make_room(&self, seen: &mut HashMap<Key, Seen>, now: Timestamp) {
+        if seen.len() + 2 <= self.config.capacity.max(2) {
+            return;
+        }
+        seen.retain(|_, s| now.since(s.last) < self.config.forget_after);
+        if seen.len() + 2 > self.config.capacity.max(2) {
+            let mut times: Vec<_> = seen.values().map(|s| s.last).collect();
+            let middle = times.len() / 2;
+            let (_, median, _) = times.select_nth_unstable(middle);
+            let median = *median;
+            seen.retain(|_, s| s.last > median);
+        }
+    }
+}
+
+/// The address; of IPv6 only the network, since a client owns all of the rest.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(1_700_000_000_000_000).plus(Duration::from_secs(seconds))
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn waits_double_after_the_free_attempts() {
+        let throttle = Throttle::new(ThrottleConfig::default());
+        for _ in 0..5 {
+            assert!(throttle.attempt("ann", ip(1), at(0)).is_ok());
+        }
+        assert_eq!(throttle.attempt("ann", ip(1), at(0)).err(), Some(Duration::from_secs(1)));
+        assert!(throttle.attempt("ann", ip(1), at(1)).is_ok());
+        assert_eq!(throttle.attempt("ann", ip(1), at(1)).err(), Some(Duration::from_secs(2)));
+        assert!(throttle.attempt("bob", ip(1), at(1)).is_ok(), "another user from there is free");
+        assert!(throttle.attempt("ann", ip(2), at(1)).is_ok(), "she is free from elsewhere");
+        assert!(throttle.attempt("ann", ip(1), at(3)).is_ok());
+        assert_eq!(throttle.attempt("ann", ip(1), at(3)).err(), Some(Duration::from_secs(4)));
+        assert!(throttle.attempt("ann", ip(1), at(3 + 1800)).is_ok());
+        assert!(throttle.attempt("ann", ip(1), at(3 + 1800)).is_ok(), "forgotten");
+    }
+
+    #[test]
+    fn an_address_is_slowed_across_users_and_a_right_password_does_not_wash_it_clean() {
+        let throttle = Throttle::new(ThrottleConfig { free_per_ip: 10, ..Default::default() });
+        for n in 0..9 {
+            assert!(throttle.attempt(&format!("user{n}"), ip(1), at(0)).is_ok());
+        }
+        let ticket = throttle.attempt("own", ip(1), at(0)).unwrap();
+        throttle.right(ticket, at(0));
+        assert!(throttle.attempt("next", ip(1), at(0)).is_ok());
+        assert!(throttle.attempt("more", ip(1), at(0)).is_err());
+    }
+
+    #[test]
+    fn a_right_password_forgives() {
+        let throttle = Throttle::new(ThrottleConfig::default());
+        for _ in 0..4 {
+            assert!(throttle.attempt("ann", ip(1), at(0)).is_ok());
+        }
+        let ticket = throttle.attempt("ann", ip(1), at(0)).unwrap();
+        throttle.right(ticket, at(0));
+        for _ in 0..5 {
+            assert!(throttle.attempt("ann", ip(1), at(0)).is_ok());
+        }
+    }
+
+    #[test]
+    fn stays_within_its_capacity() {
+        let throttle = Throttle::new(ThrottleConfig { capacity: 100, ..Default::default() });
+        for n in 0..1_000u64 {
+            let _ = throttle.attempt(&n.to_string(), IpAddr::V4(u32::try_from(n).unwrap().into()), at(n / 10));
+            assert!(throttle.seen.lock().unwrap().len() <= 100);
+        }
+    }
+
+    #[test]
+    fn an_ipv6_network_is_one_client() {
+        let throttle = Throttle::new(ThrottleConfig { free_per_ip: 2, ..Default::default() });
+        let v6 = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+        assert!(throttle.attempt("a", v6(1), at(0)).is_ok());
+        assert!(throttle.attempt("b", v6(2), at(0)).is_ok());
+        assert!(throttle.attempt("c", v6(3), at(0)).is_err());
+    }
+}

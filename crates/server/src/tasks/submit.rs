@@ -1,0 +1,50 @@
+//! Submitting tasks.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use taskloom_protocol::{Batch, BatchAnswer, SubmitTask, Task};
+
+use crate::auth::permission::Writer;
+use crate::extract::{IdempotencyKey, Json, LargeJson, created, json_response};
+use crate::problem::ApiResult;
+use crate::state::App;
+
+/// Submit a task.
+///
+/// 201 once it is safely stored. 200 with the task that exists already if the `Idempotency-Key` was sent before or a
+/// task with the same `unique_key` has not ended; `deduplicated_by` says which.
+#[utoipa::path(post, path = "/tasks", tag = "tasks", operation_id = "tasks_submit",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+        description = "Sending the same request again with the same key answers with the same task")),
+    request_body(content = SubmitTask, example = json!({
+        "task": "demo.sleep", "args": [60], "kwargs": {"steps": 10}, "name": "a nap", "priority": "normal"})),
+    responses(
+        (status = 201, description = "Submitted", body = Task),
+        (status = 200, description = "It exists already", body = Task)))]
+pub(super) async fn submit(
+    State(app): State<App>,
+    writer: Writer,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(task): Json<SubmitTask>,
+) -> ApiResult<Response> {
+    let submitted = app.engine.submit(&writer.caller, task, key.as_deref()).await?;
+    let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(json_response(status, &submitted.task))
+}
+
+/// Submit up to 10,000 tasks, all or none.
+#[utoipa::path(post, path = "/tasks/batch", tag = "tasks", operation_id = "tasks_submit_batch",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+        description = "Sending the same request again with the same key answers with the same tasks")),
+    request_body(content = Batch, example = json!({"tasks": [{"task": "demo.echo", "args": [1]}, {"task": "demo.echo"}]})),
+    responses((status = 201, description = "Submitted, in the order they were sent", body = BatchAnswer)))]
+pub(super) async fn batch(
+    State(app): State<App>,
+    writer: Writer,
+    IdempotencyKey(key): IdempotencyKey,
+    LargeJson(batch): LargeJson<Batch>,
+) -> ApiResult<Response> {
+    let items = app.engine.submit_batch(&writer.caller, batch.tasks, key.as_deref()).await?;
+    Ok(created(&BatchAnswer { items }))
+}

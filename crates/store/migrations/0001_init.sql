@@ -1,0 +1,213 @@
+-- One definition for all databases; migrate.rs replaces the words in braces:
+--   {uuid} {text} {name} {int} {real} {bytes} {serial}  column types
+--   {clustered}                                 the table is stored in the order of its primary key
+
+-- What was asked. Written once; a change before the start and a soft delete are the only updates.
+CREATE TABLE tasks (
+    id {uuid} NOT NULL PRIMARY KEY,
+    user_id {uuid} NOT NULL,
+    handler {name} NOT NULL,
+    queue {name} NOT NULL,
+    priority {int} NOT NULL,
+    name {text},
+    task_type {text},
+    args {text},
+    kwargs {text},
+    max_attempts {int} NOT NULL,
+    timeout_ms {int},
+    soft_timeout_ms {int},
+    backoff {text},
+    expires_at {int},
+    tags {text},
+    metadata {text},
+    model_id {text},
+    parent_id {uuid},
+    schedule_id {uuid},
+    workflow_id {uuid},
+    created_at {int} NOT NULL,
+    deleted_at {int}
+);
+CREATE INDEX tasks_by_user ON tasks (user_id, id);
+
+CREATE TABLE task_tags (
+    tag {name} NOT NULL,
+    task_id {uuid} NOT NULL,
+    PRIMARY KEY (tag, task_id)
+) {clustered};
+
+-- A live task stands in exactly one of the next five.
+CREATE TABLE blocked (
+    id {uuid} NOT NULL PRIMARY KEY,
+    deps_left {int} NOT NULL,
+    run_at {int}
+) {clustered};
+
+CREATE TABLE scheduled (
+    id {uuid} NOT NULL PRIMARY KEY,
+    run_at {int} NOT NULL,
+    reason {name} NOT NULL,
+    epoch {int} NOT NULL,
+    attempt {int} NOT NULL,
+    crashes {int} NOT NULL,
+    refunds {int} NOT NULL
+) {clustered};
+CREATE INDEX scheduled_by_time ON scheduled (run_at, id);
+
+-- The claim's only scan. Ids are UUIDv7, so equals go by age.
+CREATE TABLE ready (
+    queue {name} NOT NULL,
+    priority {int} NOT NULL,
+    id {uuid} NOT NULL,
+    epoch {int} NOT NULL,
+    attempt {int} NOT NULL,
+    crashes {int} NOT NULL,
+    refunds {int} NOT NULL,
+    PRIMARY KEY (queue, priority DESC, id)
+) {clustered};
+
+CREATE TABLE running (
+    id {uuid} NOT NULL PRIMARY KEY,
+    epoch {int} NOT NULL,
+    attempt {int} NOT NULL,
+    crashes {int} NOT NULL,
+    refunds {int} NOT NULL,
+    session {uuid} NOT NULL,
+    lease_until {int} NOT NULL,
+    deadline {int},
+    started_at {int} NOT NULL,
+    cancel {int} NOT NULL,
+    progress {real} NOT NULL,
+    detail {text}
+) {clustered};
+
+CREATE TABLE outcomes (
+    id {uuid} NOT NULL PRIMARY KEY,
+    state {name} NOT NULL,
+    reason {name},
+    epoch {int} NOT NULL,
+    attempt {int} NOT NULL,
+    refunds {int} NOT NULL,
+    session {uuid},
+    started_at {int},
+    finished_at {int} NOT NULL,
+    progress {real} NOT NULL,
+    detail {text},
+    result {text},
+    error {text}
+) {clustered};
+
+-- Ended attempts, but for the success that ended its task: that one is in outcomes.
+CREATE TABLE attempts (
+    task_id {uuid} NOT NULL,
+    epoch {int} NOT NULL,
+    attempt {int} NOT NULL,
+    session {uuid},
+    started_at {int} NOT NULL,
+    ended_at {int} NOT NULL,
+    outcome {name} NOT NULL,
+    error {text},
+    PRIMARY KEY (task_id, epoch)
+) {clustered};
+
+CREATE TABLE edges (
+    parent_id {uuid} NOT NULL,
+    child_id {uuid} NOT NULL,
+    policy {name} NOT NULL,
+    is_open {int} NOT NULL,
+    PRIMARY KEY (parent_id, child_id)
+) {clustered};
+CREATE INDEX edges_by_child ON edges (child_id, parent_id);
+
+-- Tasks that expire, so that the sweep need not look at those that do not.
+CREATE TABLE expiries (
+    expires_at {int} NOT NULL,
+    id {uuid} NOT NULL,
+    PRIMARY KEY (expires_at, id)
+) {clustered};
+
+CREATE TABLE idempotency (
+    user_id {uuid} NOT NULL,
+    idem_key {name} NOT NULL,
+    request_hash {bytes} NOT NULL,
+    task_ids {text} NOT NULL,
+    created_at {int} NOT NULL,
+    PRIMARY KEY (user_id, idem_key)
+) {clustered};
+CREATE INDEX idempotency_by_time ON idempotency (created_at);
+
+-- Checked at submission only: a key whose task has ended is free, and is overwritten then.
+CREATE TABLE unique_keys (
+    user_id {uuid} NOT NULL,
+    unique_key {name} NOT NULL,
+    task_id {uuid} NOT NULL,
+    PRIMARY KEY (user_id, unique_key)
+) {clustered};
+CREATE INDEX unique_keys_by_task ON unique_keys (task_id);
+
+CREATE TABLE logs (
+    seq {serial},
+    task_id {uuid} NOT NULL,
+    at {int} NOT NULL,
+    level {name} NOT NULL,
+    message {text} NOT NULL
+);
+CREATE INDEX logs_by_task ON logs (task_id, seq);
+
+CREATE TABLE artifacts (
+    task_id {uuid} NOT NULL,
+    name {name} NOT NULL,
+    epoch {int} NOT NULL,
+    bytes {int} NOT NULL,
+    sha256 {name} NOT NULL,
+    content_type {text} NOT NULL,
+    created_at {int} NOT NULL,
+    PRIMARY KEY (task_id, name)
+) {clustered};
+
+CREATE TABLE workers (
+    session {uuid} NOT NULL PRIMARY KEY,
+    name {name} NOT NULL,
+    queues {text} NOT NULL,
+    handlers {text} NOT NULL,
+    concurrency {int} NOT NULL,
+    version {text} NOT NULL,
+    embedded {int} NOT NULL,
+    started_at {int} NOT NULL,
+    last_seen {int} NOT NULL,
+    draining {int} NOT NULL,
+    left_at {int}
+) {clustered};
+
+CREATE TABLE users (
+    id {uuid} NOT NULL PRIMARY KEY,
+    username {name} NOT NULL UNIQUE,
+    email {text},
+    password_hash {text} NOT NULL,
+    role {name} NOT NULL,
+    is_active {int} NOT NULL,
+    token_version {int} NOT NULL,
+    created_at {int} NOT NULL
+);
+
+CREATE TABLE logins (
+    id {uuid} NOT NULL PRIMARY KEY,
+    user_id {uuid} NOT NULL,
+    refresh_hash {bytes} NOT NULL,
+    created_at {int} NOT NULL,
+    expires_at {int} NOT NULL,
+    revoked_at {int}
+) {clustered};
+CREATE INDEX logins_by_user ON logins (user_id);
+CREATE INDEX logins_by_time ON logins (expires_at);
+
+CREATE TABLE api_keys (
+    id {uuid} NOT NULL PRIMARY KEY,
+    user_id {uuid} NOT NULL,
+    name {text} NOT NULL,
+    scopes {text} NOT NULL,
+    secret_hash {bytes} NOT NULL,
+    created_at {int} NOT NULL,
+    expires_at {int},
+    revoked_at {int}
+);
+CREATE INDEX api_keys_by_user ON api_keys (user_id);

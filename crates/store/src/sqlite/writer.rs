@@ -1,0 +1,153 @@
+//! The one writer: a thread that owns the writing connection and commits whatever waits in its queue together.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Result, StoreError};
+use crate::tx::{Body, Tx, run_now};
+
+/// Transactions that may wait; callers beyond that wait to enter.
+const QUEUE: usize = 8_192;
+/// Transactions committed together at most, so that the first need not wait long for the last.
+const GROUP: usize = 1_024;
+
+/// A handle on the writer thread.
+pub(crate) struct Writer {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(connection: Connection) -> Result<Self> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || work(Tx::Sqlite(connection), queue))
+            .map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs the body in a transaction of its own; returns after the commit.
+    ///
+    /// A caller that goes away does not stop it.
+    pub(crate) async fn run<T: Send + 'static>(&self, body: impl Body<T>) -> Result<T> {
+        let (answer, result) = oneshot::channel();
+        let job = Box::new(Call { body: Some(body), result: None, answer });
+        let Some(jobs) = &self.jobs else { return Err(gone()) };
+        jobs.send(job).await.map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until all that was handed over is committed.
+    fn drop(&mut self) {
+        self.jobs = None;
+        let thread = self.thread.get_mut().ok().and_then(Option::take);
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the store is closing".into())
+}
+
+/// A transaction in the queue.
+trait Job: Send {
+    /// Runs the body and keeps its result; false asks for its changes to be undone.
+    fn run(&mut self, tx: &mut Tx) -> bool;
+    /// Answers the caller: with the result if the commit went well.
+    fn answer(self: Box<Self>, commit: Result<(), &str>);
+}
+
+struct Call<T, F> {
+    body: Option<F>,
+    result: Option<Result<T>>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: Body<T>> Job for Call<T, F> {
+    fn run(&mut self, tx: &mut Tx) -> bool {
+        // A defect in one body must not take the writer and everybody's transactions with it.
+        let mut ran = |body: F| catch_unwind(AssertUnwindSafe(|| run_now(body(tx))));
+        let defect = |_| Err(StoreError::Sql("a transaction panicked".into()));
+        self.result = self.body.take().map(|body| ran(body).unwrap_or_else(defect));
+        matches!(self.result, Some(Ok(_)))
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), &str>) {
+        let result = match (commit, self.result) {
+            (Ok(()), Some(result)) | (_, Some(result @ Err(_))) => result,
+            (Err(why), _) => Err(StoreError::Unavailable(why.to_owned())),
+            (_, None) => Err(gone()),
+        };
+        // The caller may have gone; the work is done all the same.
+        let _ = self.answer.send(result);
+    }
+}
+
+fn work(mut tx: Tx, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut done = Vec::new();
+        let commit = group(&mut tx, first, &mut queue, &mut done);
+        let commit = commit.map_err(|error| {
+            tracing::error!(%error, transactions = done.len(), "a commit failed, its callers are told");
+            undo(&tx);
+            error.to_string()
+        });
+        for job in done {
+            job.answer(commit.as_ref().map(|()| ()).map_err(String::as_str));
+        }
+    }
+}
+
+/// Runs all that waits in one transaction, each behind a savepoint, and commits once.
+fn group(
+    tx: &mut Tx,
+    first: Box<dyn Job>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+    done: &mut Vec<Box<dyn Job>>,
+) -> Result<()> {
+    let mut state = statement(tx, "BEGIN IMMEDIATE");
+    let mut next = Some(first);
+    while let Some(mut job) = next.take() {
+        if state.is_ok() {
+            state = one(tx, job.as_mut());
+        }
+        done.push(job);
+        if state.is_ok() && done.len() < GROUP {
+            next = queue.try_recv().ok();
+        }
+    }
+    state?;
+    statement(tx, "COMMIT")
+}
+
+fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<()> {
+    statement(tx, "SAVEPOINT one")?;
+    if !job.run(tx) {
+        statement(tx, "ROLLBACK TO one")?;
+    }
+    statement(tx, "RELEASE one")
+}
+
+fn statement(tx: &Tx, sql: &'static str) -> Result<()> {
+    let Tx::Sqlite(connection) = tx;
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+fn undo(tx: &Tx) {
+    let Tx::Sqlite(connection) = tx;
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a rollback failed");
+    }
+}

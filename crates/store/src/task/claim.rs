@@ -1,0 +1,160 @@
+//! T3: a worker takes tasks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskloom_model::{Action, Effect, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, next};
+use taskloom_protocol::{Claimed, Json, Task};
+
+use super::life::{Place, Standing, enter, read_priority};
+use super::note::Note;
+use super::step::{Stepped, carry_out};
+use crate::Store;
+use crate::error::Result;
+use crate::sql::params;
+use crate::tx::Tx;
+
+/// Who claims what.
+#[derive(Debug, Clone)]
+pub struct ClaimSpec {
+    /// The worker's boot.
+    pub session: SessionId,
+    /// Queues, in the order they are served.
+    pub queues: Arc<[String]>,
+    /// Free slots.
+    pub limit: u32,
+    /// How long a claim holds.
+    pub lease: Duration,
+    /// The instant of the claim.
+    pub now: Timestamp,
+}
+
+/// What a claim found.
+#[derive(Debug, Default)]
+pub struct Claims {
+    /// The tasks now held.
+    pub claimed: Vec<Claimed>,
+    /// Tasks found expired, now revoked, and what followed.
+    pub expired: Vec<Stepped>,
+}
+
+/// A row of `ready` with what a worker needs of `tasks`.
+struct Candidate {
+    id: TaskId,
+    priority: Priority,
+    life: Life,
+    user_id: uuid::Uuid,
+    handler: String,
+    args: Option<Json>,
+    kwargs: Option<Json>,
+    max_attempts: u32,
+    timeout_ms: Option<u64>,
+    soft_timeout_ms: Option<u64>,
+    expires_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl Store {
+    /// Takes up to `limit` ready tasks; none is ever given to two.
+    pub async fn task_claim(&self, spec: ClaimSpec) -> Result<Claims> {
+        self.write(move |tx| Box::pin(async move { claim(tx, &spec).await })).await
+    }
+}
+
+async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
+    let mut claims = Claims::default();
+    for queue in spec.queues.iter() {
+        let room = spec.limit.saturating_sub(claims.claimed.len() as u32);
+        if room == 0 {
+            break;
+        }
+        for candidate in candidates(tx, queue, room).await? {
+            take(tx, spec, queue, candidate, &mut claims).await?;
+        }
+    }
+    Ok(claims)
+}
+
+async fn candidates(tx: &mut Tx, queue: &str, room: u32) -> Result<Vec<Candidate>> {
+    let sql = "SELECT r.id, r.priority, r.epoch, r.attempt, r.crashes, r.refunds, t.user_id, t.handler, t.args, t.kwargs,
+         t.max_attempts, t.timeout_ms, t.soft_timeout_ms, t.expires_at, t.created_at
+         FROM ready r JOIN tasks t ON t.id = r.id
+         WHERE r.queue = ? ORDER BY r.priority DESC, r.id LIMIT ?";
+    tx.rows(sql, params![queue, room], |row| {
+        Ok(Candidate {
+            id: row.next()?,
+            priority: read_priority(row)?,
+            life: Life {
+                epoch: row.next()?,
+                attempt: row.next()?,
+                crashes: row.next()?,
+                refunds: row.next()?,
+                phase: Phase::Ready,
+            },
+            user_id: row.next()?,
+            handler: row.next()?,
+            args: row.next()?,
+            kwargs: row.next()?,
+            max_attempts: row.next()?,
+            timeout_ms: row.next()?,
+            soft_timeout_ms: row.next()?,
+            expires_at: row.next()?,
+            created_at: row.next()?,
+        })
+    })
+    .await
+}
+
+async fn take(
+    tx: &mut Tx,
+    spec: &ClaimSpec,
+    queue: &str,
+    candidate: Candidate,
+    claims: &mut Claims,
+) -> Result<()> {
+    let Candidate { id, priority, life, .. } = candidate;
+    let rules = Rules {
+        max_attempts: candidate.max_attempts,
+        timeout: candidate.timeout_ms.map(Duration::from_millis),
+        // A claim never looks at the backoff.
+        backoff: taskloom_model::Backoff::default(),
+        expires_at: candidate.expires_at,
+    };
+    let action = Action::Claim { session: spec.session, lease: spec.lease };
+    let Ok(step) = next(&life, &rules, action, spec.now, 0.0) else { return Ok(()) };
+    let place = Place { queue: queue.to_owned(), priority };
+    match step.effect {
+        Effect::Become(after) if after.state() == State::Running => {
+            let key = params![queue, i64::from(priority.number()), id];
+            tx.exec("DELETE FROM ready WHERE queue = ? AND priority = ? AND id = ?", key).await?;
+            enter(tx, id, &place, &after, None, &Note::default()).await?;
+            claims.claimed.push(candidate.claimed(place, &after));
+        }
+        _ => {
+            let user_id = candidate.user_id;
+            let standing =
+                Standing { life, rules, place, user_id, deleted: false, last_run: None, progress: 0.0 };
+            carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Candidate {
+    fn claimed(self, place: Place, life: &Life) -> Claimed {
+        Claimed {
+            id: self.id,
+            epoch: life.epoch,
+            attempt: life.attempt,
+            max_attempts: self.max_attempts.saturating_add(life.refunds),
+            task: self.handler,
+            args: self.args.unwrap_or_else(Task::no_args),
+            kwargs: self.kwargs.unwrap_or_else(Task::no_kwargs),
+            queue: place.queue,
+            priority: place.priority,
+            timeout_ms: self.timeout_ms,
+            soft_timeout_ms: self.soft_timeout_ms,
+            created_at: self.created_at,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! T5, T7, T9: workers report ends of attempts and give tasks back.
+
+use taskloom_model::{Action, Finish, Life, Phase, SessionId, State, TaskId, Timestamp};
+use taskloom_protocol::{LogLine, TaskRef};
+
+use super::beat::append_logs;
+use super::life::{Place, enter};
+use super::note::Note;
+use super::step::{Request, Stepped, release_children, step};
+use crate::Store;
+use crate::error::Result;
+use crate::sql::params;
+use crate::tx::Tx;
+
+/// The end of one attempt.
+#[derive(Debug, Clone)]
+pub struct FinishItem {
+    /// The task and the epoch of the claim.
+    pub task: TaskRef,
+    /// What the worker says.
+    pub finish: Finish,
+    /// What it leaves behind.
+    pub note: Note,
+    /// Lines not sent yet.
+    pub logs: Vec<LogLine>,
+    /// Uniform in 0..1, spreads retries.
+    pub random: f64,
+}
+
+impl Store {
+    /// Ends attempts. Gives the steps taken, and those that were stale, for which nothing changed.
+    pub async fn task_finish(
+        &self,
+        session: SessionId,
+        items: Vec<FinishItem>,
+        now: Timestamp,
+    ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let (mut steps, mut lost) = (Vec::with_capacity(items.len()), Vec::new());
+                for item in &items {
+                    if !finish(tx, session, item, now, &mut steps).await? {
+                        lost.push(item.task);
+                    }
+                }
+                Ok((steps, lost))
+            })
+        })
+        .await
+    }
+
+    /// Gives running tasks back. Gives the steps taken, and those that were stale.
+    pub async fn task_drain(
+        &self,
+        session: SessionId,
+        tasks: Vec<TaskRef>,
+        now: Timestamp,
+    ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let (mut steps, mut lost) = (Vec::new(), Vec::new());
+                for task in tasks {
+                    let request = Request::new(task.id, Action::Drain { epoch: task.epoch });
+                    let held = holds(tx, session, task).await?;
+                    if !held || step(tx, &request, now, &mut steps).await?.is_err() {
+                        lost.push(task);
+                    }
+                }
+                Ok((steps, lost))
+            })
+        })
+        .await
+    }
+
+    /// Whether the session holds the task under this epoch.
+    pub async fn task_held(&self, session: SessionId, task: TaskRef) -> Result<bool> {
+        self.point(move |tx| Box::pin(async move { holds(tx, session, task).await })).await
+    }
+}
+
+async fn holds(tx: &mut Tx, session: SessionId, task: TaskRef) -> Result<bool> {
+    let sql = "SELECT 1 FROM running WHERE id = ? AND epoch = ? AND session = ?";
+    Ok(tx.number(sql, params![task.id, task.epoch, session]).await? == 1)
+}
+
+async fn finish(
+    tx: &mut Tx,
+    session: SessionId,
+    item: &FinishItem,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<bool> {
+    let TaskRef { id, epoch } = item.task;
+    let done = if item.finish == Finish::Success {
+        succeed(tx, session, item, now, steps).await?
+    } else {
+        let action = Action::Finish { epoch, finish: item.finish };
+        let request = Request { id, owner: None, action, random: item.random, note: item.note.clone() };
+        holds(tx, session, item.task).await? && step(tx, &request, now, steps).await?.is_ok()
+    };
+    if done {
+        append_logs(tx, id, &item.logs).await?;
+    }
+    Ok(done)
+}
+
+/// The common end, without reading what it does not need: [`taskloom_model::next`] makes a success of every
+/// held attempt, whatever its rules.
+async fn succeed(
+    tx: &mut Tx,
+    session: SessionId,
+    item: &FinishItem,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<bool> {
+    let TaskRef { id, epoch } = item.task;
+    let sql = "SELECT attempt, crashes, refunds, started_at FROM running WHERE id = ? AND epoch = ? AND session = ?";
+    let held = tx
+        .row(sql, params![id, epoch, session], |row| {
+            Ok((row.next()?, row.next()?, row.next()?, row.next::<Timestamp>()?))
+        })
+        .await?;
+    let Some((attempt, crashes, refunds, started_at)) = held else { return Ok(false) };
+    tx.exec("DELETE FROM running WHERE id = ?", params![id]).await?;
+    let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
+    let life = Life { epoch, attempt, crashes, refunds, phase };
+    // An outcome does not know its queue.
+    let place = Place { queue: String::new(), priority: taskloom_model::Priority::Normal };
+    enter(tx, id, &place, &life, Some((session, started_at)), &item.note).await?;
+    steps.push(Stepped { id, queue: place.queue, before: State::Running, life });
+    settle(tx, id, now, steps).await?;
+    Ok(true)
+}
+
+/// Releases the children of a success, and theirs if they ended by it.
+async fn settle(tx: &mut Tx, id: TaskId, now: Timestamp, steps: &mut Vec<Stepped>) -> Result<()> {
+    let mut at = steps.len();
+    release_children(tx, id, State::Succeeded, now, steps).await?;
+    while at < steps.len() {
+        let (id, state, before) = (steps[at].id, steps[at].life.state(), steps[at].before);
+        at += 1;
+        if state.is_terminal() && !before.is_terminal() {
+            release_children(tx, id, state, now, steps).await?;
+        }
+    }
+    Ok(())
+}

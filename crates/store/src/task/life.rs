@@ -1,0 +1,227 @@
+//! Reads and writes the moving part of a task: the one place that maps a phase to a table.
+
+use taskloom_model::{Backoff, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, UserId, Wait};
+
+use super::note::Note;
+use crate::error::{Result, StoreError};
+use crate::sql::{Row, params};
+use crate::tx::Tx;
+
+/// A task's moving part with what the rules need to know of the rest.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) life: Life,
+    pub(crate) rules: Rules,
+    pub(crate) place: Place,
+    pub(crate) user_id: UserId,
+    pub(crate) deleted: bool,
+    /// The worker's boot of the latest attempt, with when it began.
+    pub(crate) last_run: Option<(SessionId, Timestamp)>,
+    /// Progress so far, kept when the attempt ends.
+    pub(crate) progress: f64,
+}
+
+/// Where a task stands in line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) queue: String,
+    pub(crate) priority: Priority,
+}
+
+const SELECT_LIFE: &str = "
+SELECT t.user_id, t.queue, t.priority, t.max_attempts, t.timeout_ms, t.backoff, t.expires_at, t.deleted_at,
+       b.deps_left, b.run_at,
+       s.run_at, s.reason, s.epoch, s.attempt, s.crashes, s.refunds,
+       r.epoch, r.attempt, r.crashes, r.refunds,
+       n.epoch, n.attempt, n.crashes, n.refunds, n.session, n.lease_until, n.deadline, n.started_at, n.cancel, n.progress,
+       o.state, o.reason, o.epoch, o.attempt, o.refunds, o.session, o.started_at, o.finished_at, o.progress
+FROM tasks t
+LEFT JOIN blocked b ON b.id = t.id
+LEFT JOIN scheduled s ON s.id = t.id
+LEFT JOIN ready r ON r.queue = t.queue AND r.priority = t.priority AND r.id = t.id
+LEFT JOIN running n ON n.id = t.id
+LEFT JOIN outcomes o ON o.id = t.id
+WHERE t.id = ?";
+
+/// Reads where the task stands.
+pub(crate) async fn load(tx: &mut Tx, id: TaskId) -> Result<Option<Standing>> {
+    tx.row(SELECT_LIFE, params![id], read).await
+}
+
+fn read(row: &mut Row<'_>) -> Result<Standing> {
+    let user_id = row.next()?;
+    let place = Place { queue: row.next()?, priority: read_priority(row)? };
+    let max_attempts = row.next()?;
+    let timeout = row.next::<Option<u64>>()?.map(std::time::Duration::from_millis);
+    let backoff = row.json::<Backoff>()?.unwrap_or_default();
+    let rules = Rules { max_attempts, timeout, backoff, expires_at: row.next()? };
+    let deleted = row.next::<Option<Timestamp>>()?.is_some();
+    let (life, last_run, progress) = read_life(row)?;
+    Ok(Standing { life, rules, place, user_id, deleted, last_run, progress })
+}
+
+type LastRun = Option<(SessionId, Timestamp)>;
+
+fn read_life(row: &mut Row<'_>) -> Result<(Life, LastRun, f64)> {
+    if let Some(deps_left) = row.next::<Option<u32>>()? {
+        let phase = Phase::Blocked { deps_left, run_at: row.next()? };
+        return Ok((Life { epoch: 0, attempt: 0, crashes: 0, refunds: 0, phase }, None, 0.0));
+    }
+    row.skip(1);
+    if let Some(run_at) = row.next::<Option<Timestamp>>()? {
+        let wait = Wait::from_reason(row.word()?).ok_or_else(|| StoreError::Corrupt("scheduled.reason".into()))?;
+        return Ok((read_counters(row, Phase::Scheduled { run_at, wait })?, None, 0.0));
+    }
+    row.skip(5);
+    if let Some(epoch) = row.next::<Option<u32>>()? {
+        let (attempt, crashes, refunds) = (row.next()?, row.next()?, row.next()?);
+        return Ok((Life { epoch, attempt, crashes, refunds, phase: Phase::Ready }, None, 0.0));
+    }
+    row.skip(3);
+    if let Some(epoch) = row.next::<Option<u32>>()? {
+        return read_running(row, epoch);
+    }
+    row.skip(9);
+    let state: State = row.word()?;
+    let reason = row.opt_word()?;
+    let (epoch, attempt, refunds) = (row.next()?, row.next()?, row.next()?);
+    let session: Option<SessionId> = row.next()?;
+    let started_at: Option<Timestamp> = row.next()?;
+    let phase = Phase::Ended { state, reason, at: row.next()? };
+    Ok((Life { epoch, attempt, crashes: 0, refunds, phase }, session.zip(started_at), row.next()?))
+}
+
+fn read_running(row: &mut Row<'_>, epoch: u32) -> Result<(Life, LastRun, f64)> {
+    let (attempt, crashes, refunds) = (row.next()?, row.next()?, row.next()?);
+    let session = row.next()?;
+    let (lease_until, deadline, started_at) = (row.next()?, row.next()?, row.next()?);
+    let phase = Phase::Running { session, lease_until, deadline, started_at, cancel: row.next()? };
+    Ok((Life { epoch, attempt, crashes, refunds, phase }, Some((session, started_at)), row.next()?))
+}
+
+fn read_counters(row: &mut Row<'_>, phase: Phase) -> Result<Life> {
+    Ok(Life { epoch: row.next()?, attempt: row.next()?, crashes: row.next()?, refunds: row.next()?, phase })
+}
+
+/// Reads a priority's number.
+pub(crate) fn read_priority(row: &mut Row<'_>) -> Result<Priority> {
+    Priority::from_number(row.next()?).ok_or_else(|| StoreError::Corrupt("priority".into()))
+}
+
+/// Takes the task out of the table of its phase.
+pub(crate) async fn leave(tx: &mut Tx, id: TaskId, place: &Place, phase: &Phase) -> Result<()> {
+    let gone = match phase {
+        Phase::Blocked { .. } => tx.exec("DELETE FROM blocked WHERE id = ?", params![id]).await?,
+        Phase::Scheduled { .. } => tx.exec("DELETE FROM scheduled WHERE id = ?", params![id]).await?,
+        Phase::Ready => {
+            let key = params![&place.queue, i64::from(place.priority.number()), id];
+            tx.exec("DELETE FROM ready WHERE queue = ? AND priority = ? AND id = ?", key).await?
+        }
+        Phase::Running { .. } => tx.exec("DELETE FROM running WHERE id = ?", params![id]).await?,
+        Phase::Ended { .. } => tx.exec("DELETE FROM outcomes WHERE id = ?", params![id]).await?,
+    };
+    if gone == 1 { Ok(()) } else { Err(StoreError::Sql(format!("a task stood {gone} times in its table"))) }
+}
+
+/// Puts the task into the table of its phase.
+pub(crate) async fn enter(
+    tx: &mut Tx,
+    id: TaskId,
+    place: &Place,
+    life: &Life,
+    last_run: Option<(SessionId, Timestamp)>,
+    note: &Note,
+) -> Result<()> {
+    match &life.phase {
+        Phase::Blocked { deps_left, run_at } => {
+            let row = params![id, *deps_left, *run_at];
+            tx.exec("INSERT INTO blocked (id, deps_left, run_at) VALUES (?, ?, ?)", row).await?;
+        }
+        Phase::Scheduled { run_at, wait } => {
+            let reason = wait.reason().name();
+            let row = params![id, *run_at, reason, life.epoch, life.attempt, life.crashes, life.refunds];
+            tx.exec(
+                "INSERT INTO scheduled (id, run_at, reason, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            .await?;
+        }
+        Phase::Ready => enter_ready(tx, id, place, life).await?,
+        Phase::Running { .. } => enter_running(tx, id, life).await?,
+        Phase::Ended { .. } => enter_outcome(tx, id, life, last_run, note).await?,
+    }
+    Ok(())
+}
+
+async fn enter_ready(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -> Result<()> {
+    let priority = i64::from(place.priority.number());
+    let row = params![&place.queue, priority, id, life.epoch, life.attempt, life.crashes, life.refunds];
+    let sql =
+        "INSERT INTO ready (queue, priority, id, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    tx.exec(sql, row).await.map(drop)
+}
+
+async fn enter_running(tx: &mut Tx, id: TaskId, life: &Life) -> Result<()> {
+    let Phase::Running { session, lease_until, deadline, started_at, cancel } = life.phase else { return Ok(()) };
+    let row = params![
+        id,
+        life.epoch,
+        life.attempt,
+        life.crashes,
+        life.refunds,
+        session,
+        lease_until,
+        deadline,
+        started_at,
+        cancel,
+    ];
+    let sql = "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until, deadline, started_at, cancel,
+         progress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)";
+    tx.exec(sql, row).await.map(drop)
+}
+
+async fn enter_outcome(
+    tx: &mut Tx,
+    id: TaskId,
+    life: &Life,
+    last_run: Option<(SessionId, Timestamp)>,
+    note: &Note,
+) -> Result<()> {
+    let Phase::Ended { state, reason, at } = life.phase else { return Ok(()) };
+    let progress = if state == State::Succeeded { 100.0 } else { note.progress.unwrap_or_default() };
+    let error = note.error_text();
+    let row = params![
+        id,
+        state.name(),
+        reason.map(taskloom_model::Reason::name),
+        life.epoch,
+        life.attempt,
+        life.refunds,
+        last_run.map(|run| run.0),
+        last_run.map(|run| run.1),
+        at,
+        progress,
+        note.detail.as_ref(),
+        note.result.as_ref(),
+        error.as_ref(),
+    ];
+    let sql = "INSERT INTO outcomes (id, state, reason, epoch, attempt, refunds, session, started_at, finished_at, progress,
+         detail, result, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    tx.exec(sql, row).await.map(drop)
+}
+
+/// Writes what changed within the same phase.
+pub(crate) async fn update(tx: &mut Tx, id: TaskId, life: &Life) -> Result<()> {
+    match life.phase {
+        Phase::Blocked { deps_left, run_at } => {
+            let sql = "UPDATE blocked SET deps_left = ?, run_at = ? WHERE id = ?";
+            tx.exec(sql, params![deps_left, run_at, id]).await?;
+        }
+        Phase::Running { lease_until, cancel, .. } => {
+            let sql = "UPDATE running SET lease_until = ?, cancel = ? WHERE id = ?";
+            tx.exec(sql, params![lease_until, cancel, id]).await?;
+        }
+        _ => return Err(StoreError::Sql("a step within a phase that has none".into())),
+    }
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! Lists and counts of tasks.
+
+use std::str::FromStr;
+
+use taskloom_model::{State, Status, TaskId, Timestamp, UserId};
+use taskloom_protocol::{Counts, Task};
+use uuid::Uuid;
+
+use super::read::{TASK_COLUMNS, TASK_JOINS, complete, read_task};
+use crate::Store;
+use crate::error::Result;
+use crate::sql::{Param, Row, Sql};
+use crate::tx::Tx;
+
+/// Totals are counted up to this.
+pub const TOTAL_CAP: u32 = 100_000;
+
+/// Which tasks; every field that is set narrows it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    /// Tasks of this user.
+    pub user_id: Option<UserId>,
+    /// In this status.
+    pub status: Option<Status>,
+    /// In exactly this state.
+    pub state: Option<State>,
+    /// Of this handler.
+    pub task: Option<String>,
+    /// With this label.
+    pub task_type: Option<String>,
+    /// In this queue.
+    pub queue: Option<String>,
+    /// With this tag.
+    pub tag: Option<String>,
+    /// Made by this schedule.
+    pub schedule_id: Option<Uuid>,
+    /// Of this workflow.
+    pub workflow_id: Option<Uuid>,
+    /// Running this model.
+    pub model_id: Option<String>,
+    /// Submitted at this instant or later.
+    pub created_after: Option<Timestamp>,
+    /// Submitted before this instant.
+    pub created_before: Option<Timestamp>,
+    /// Ended at this instant or later.
+    pub finished_after: Option<Timestamp>,
+    /// Ended before this instant.
+    pub finished_before: Option<Timestamp>,
+    /// With this text in the name or the handler's name.
+    pub q: Option<String>,
+}
+
+/// What a list is sorted by; ties by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OrderBy {
+    /// When it was submitted.
+    #[default]
+    CreatedAt,
+    /// Its priority.
+    Priority,
+    /// When it ended; only ended tasks are listed.
+    CompletedAt,
+}
+
+impl OrderBy {
+    /// Every order.
+    pub const ALL: [Self; 3] = [Self::CreatedAt, Self::Priority, Self::CompletedAt];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "created_at",
+            Self::Priority => "priority",
+            Self::CompletedAt => "completed_at",
+        }
+    }
+
+    /// The column before the id, if it is not the id alone.
+    fn column(self) -> Option<&'static str> {
+        match self {
+            // Ids are made in the order of time.
+            Self::CreatedAt => None,
+            Self::Priority => Some("t.priority"),
+            Self::CompletedAt => Some("o.finished_at"),
+        }
+    }
+}
+
+impl FromStr for OrderBy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|o| o.name() == text).ok_or("one of created_at, priority, completed_at")
+    }
+}
+
+/// A place in a list, behind one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The value of the order's column; 0 where it is the id alone.
+    pub value: i64,
+    /// The task.
+    pub id: TaskId,
+}
+
+/// Which part of the list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PageQuery {
+    /// Tasks on the page, 1 to 500.
+    pub limit: u32,
+    /// Behind this place.
+    pub after: Option<Position>,
+    /// Leaving out so many.
+    pub skip: u32,
+    /// Sorted by.
+    pub order_by: OrderBy,
+    /// Largest first.
+    pub descending: bool,
+}
+
+impl Store {
+    /// A page of tasks, where it goes on, and how many match, counted up to [`TOTAL_CAP`].
+    pub async fn task_list(
+        &self,
+        filter: Filter,
+        page: PageQuery,
+    ) -> Result<(Vec<Task>, Option<Position>, u64)> {
+        self.scan(move |tx| {
+            Box::pin(async move {
+                let mut sql = Sql::new("SELECT ");
+                sql.push(TASK_COLUMNS, &[]).push(" FROM tasks t", &[]).push(TASK_JOINS, &[]);
+                let like = conditions(&filter);
+                restrict(&mut sql, &filter, like.as_deref());
+                paginate(&mut sql, &page);
+                let mut tasks = tx.rows_of(&sql, read_task).await?;
+                let more = tasks.len() > page.limit as usize;
+                tasks.truncate(page.limit as usize);
+                for task in &mut tasks {
+                    complete(tx, task).await?;
+                }
+                let next = tasks.last().filter(|_| more).map(|task| position(task, page.order_by));
+                let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM tasks t");
+                sql.push(TASK_JOINS, &[]);
+                restrict(&mut sql, &filter, like.as_deref());
+                sql.push(" LIMIT ?) counted", &[TOTAL_CAP.into()]);
+                let total = tx.number(&sql.text, &sql.params).await?;
+                Ok((tasks, next, total))
+            })
+        })
+        .await
+    }
+
+    /// How many tasks stand in each status.
+    pub async fn task_count(&self, filter: Filter) -> Result<Counts> {
+        self.scan(move |tx| Box::pin(async move { count(tx, &filter).await })).await
+    }
+}
+
+async fn count(tx: &mut Tx, filter: &Filter) -> Result<Counts> {
+    let mut sql = Sql::new(
+        "SELECT count(*), coalesce(sum(n.id IS NOT NULL), 0), coalesce(sum(o.state = 'succeeded'), 0),
+         coalesce(sum(o.state = 'failed'), 0), coalesce(sum(o.state = 'revoked'), 0) FROM tasks t",
+    );
+    sql.push(TASK_JOINS, &[]);
+    let like = conditions(filter);
+    restrict(&mut sql, filter, like.as_deref());
+    let counts = tx
+        .rows_of(&sql, |row: &mut Row<'_>| {
+            let (total, running) = (row.next()?, row.next()?);
+            let (succeeded, failed, revoked) = (row.next()?, row.next()?, row.next()?);
+            let pending = total - running - succeeded - failed - revoked;
+            Ok(Counts { total, pending, running, succeeded, failed, revoked })
+        })
+        .await?;
+    Ok(counts.into_iter().next().unwrap_or_default())
+}
+
+/// The pattern for `q`, with the characters that mean something to LIKE escaped.
+fn conditions(filter: &Filter) -> Option<String> {
+    filter.q.as_ref().map(|q| {
+        let escaped = q.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        format!("%{escaped}%")
+    })
+}
+
+fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>) {
+    sql.push(" WHERE t.deleted_at IS NULL", &[])
+        .push_some(" AND t.user_id = ?", filter.user_id)
+        .push_some(" AND t.handler = ?", filter.task.as_ref())
+        .push_some(" AND t.task_type = ?", filter.task_type.as_ref())
+        .push_some(" AND t.queue = ?", filter.queue.as_ref())
+        .push_some(" AND t.id IN (SELECT task_id FROM task_tags WHERE tag = ?)", filter.tag.as_ref())
+        .push_some(" AND t.schedule_id = ?", filter.schedule_id)
+        .push_some(" AND t.workflow_id = ?", filter.workflow_id)
+        .push_some(" AND t.model_id = ?", filter.model_id.as_ref())
+        .push_some(" AND t.created_at >= ?", filter.created_after)
+        .push_some(" AND t.created_at < ?", filter.created_before)
+        .push_some(" AND o.finished_at >= ?", filter.finished_after)
+        .push_some(" AND o.finished_at < ?", filter.finished_before);
+    if let Some(like) = like {
+        let text = Param::Text(like);
+        sql.push(" AND (t.name LIKE ? ESCAPE '!' OR t.handler LIKE ? ESCAPE '!')", &[text, text]);
+    }
+    if let Some(status) = filter.status {
+        standing_in(sql, status.states());
+    }
+    if let Some(state) = filter.state {
+        standing_in(sql, &[state]);
+    }
+}
+
+/// Tasks in one of these states, by the small table of the state where it has one.
+fn standing_in(sql: &mut Sql<'_>, states: &[State]) {
+    let tables: Vec<_> = states
+        .iter()
+        .map(|state| match state {
+            State::Blocked => "SELECT id FROM blocked",
+            State::Scheduled => "SELECT id FROM scheduled",
+            State::Ready => "SELECT id FROM ready",
+            State::Running => "SELECT id FROM running",
+            State::Succeeded => "succeeded",
+            State::Failed => "failed",
+            State::Revoked => "revoked",
+        })
+        .collect();
+    match states {
+        [state] if state.is_terminal() => {
+            sql.push(" AND o.state = ?", &[Param::Text(state.name())]);
+        }
+        _ => {
+            sql.push(&format!(" AND t.id IN ({})", tables.join(" UNION ALL ")), &[]);
+        }
+    }
+}
+
+fn paginate(sql: &mut Sql<'_>, page: &PageQuery) {
+    let (comparison, direction) = if page.descending { ("<", "DESC") } else { (">", "ASC") };
+    let column = page.order_by.column();
+    if page.order_by == OrderBy::CompletedAt {
+        sql.push(" AND o.finished_at IS NOT NULL", &[]);
+    }
+    match (page.after, column) {
+        (Some(after), Some(column)) => {
+            let condition = format!(" AND ({column}, t.id) {comparison} (?, ?)");
+            sql.push(&condition, &[after.value.into(), after.id.into()]);
+        }
+        (Some(after), None) => {
+            sql.push(&format!(" AND t.id {comparison} ?"), &[after.id.into()]);
+        }
+        (None, _) => {}
+    }
+    let by_column = column.map(|column| format!("{column} {direction}, ")).unwrap_or_default();
+    // One more than the page, to know whether there is another.
+    sql.push(&format!(" ORDER BY {by_column}t.id {direction} LIMIT ?"), &[(page.limit + 1).into()]);
+    if page.skip > 0 {
+        sql.push(" OFFSET ?", &[page.skip.into()]);
+    }
+}
+
+fn position(task: &Task, order_by: OrderBy) -> Position {
+    let value = match order_by {
+        OrderBy::CreatedAt => 0,
+        OrderBy::Priority => i64::from(task.priority.number()),
+        OrderBy::CompletedAt => task.completed_at.map_or(0, Timestamp::as_micros),
+    };
+    Position { value, id: task.id }
+}

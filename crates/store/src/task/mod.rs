@@ -1,0 +1,23 @@
+//! Tasks: their life from submission to purge.
+
+mod beat;
+mod claim;
+mod finish;
+mod life;
+mod list;
+mod note;
+mod read;
+mod steer;
+mod step;
+mod submit;
+mod sweep;
+
+pub use beat::{BeatItem, BeatResult};
+pub use claim::{ClaimSpec, Claims};
+pub use finish::FinishItem;
+pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
+pub use note::Note;
+pub use steer::ChangeWaiting;
+pub use step::{Request, StepError, Stepped};
+pub use submit::{Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome};
+pub use sweep::QueueDepth;

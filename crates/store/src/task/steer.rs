@@ -1,0 +1,110 @@
+//! Changes by users to tasks that wait or run.
+
+use taskloom_model::{Life, Phase, Priority, Refusal, State, TaskId, Timestamp, UserId, Wait};
+use taskloom_protocol::Json;
+
+use super::life::{Place, enter, leave, load};
+use super::note::Note;
+use super::step::{StepError, Stepped};
+use crate::Store;
+use crate::error::Result;
+use crate::sql::params;
+
+/// What to change of a task that waits.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeWaiting {
+    /// The new queue.
+    pub queue: Option<String>,
+    /// The new priority.
+    pub priority: Option<Priority>,
+    /// The new time.
+    pub run_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Changes a task that waits. `WrongState` if it runs, `Terminal` if it has ended.
+    pub async fn task_change_waiting(
+        &self,
+        id: TaskId,
+        owner: Option<UserId>,
+        change: ChangeWaiting,
+        now: Timestamp,
+    ) -> Result<std::result::Result<Stepped, StepError>> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(standing) = load(tx, id).await? else { return Ok(Err(StepError::NotFound)) };
+                if owner.is_some_and(|owner| owner != standing.user_id || standing.deleted) {
+                    return Ok(Err(StepError::NotFound));
+                }
+                let before = standing.life;
+                let life = match moved(&before, change.run_at, now) {
+                    Ok(life) => life,
+                    Err(refusal) => return Ok(Err(StepError::Refused(refusal))),
+                };
+                let place = Place {
+                    queue: change.queue.unwrap_or_else(|| standing.place.queue.clone()),
+                    priority: change.priority.unwrap_or(standing.place.priority),
+                };
+                leave(tx, id, &standing.place, &before.phase).await?;
+                let sql = "UPDATE tasks SET queue = ?, priority = ? WHERE id = ?";
+                tx.exec(sql, params![&place.queue, i64::from(place.priority.number()), id]).await?;
+                enter(tx, id, &place, &life, None, &Note::default()).await?;
+                Ok(Ok(Stepped { id, queue: place.queue, before: before.state(), life }))
+            })
+        })
+        .await
+    }
+
+    /// Notes progress of a running task from outside. `WrongState` if it does not run.
+    pub async fn task_note_progress(
+        &self,
+        id: TaskId,
+        owner: Option<UserId>,
+        progress: Option<f64>,
+        detail: Option<Json>,
+    ) -> Result<std::result::Result<Life, StepError>> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(standing) = load(tx, id).await? else { return Ok(Err(StepError::NotFound)) };
+                if owner.is_some_and(|owner| owner != standing.user_id || standing.deleted) {
+                    return Ok(Err(StepError::NotFound));
+                }
+                if standing.life.state() != State::Running {
+                    return Ok(Err(StepError::Refused(not_running(&standing.life))));
+                }
+                let sql = "UPDATE running SET progress = coalesce(?, progress), detail = coalesce(?, detail) WHERE id = ?";
+                tx.exec(sql, params![progress, detail.as_ref(), id]).await?;
+                Ok(Ok(standing.life))
+            })
+        })
+        .await
+    }
+
+    /// Hides a task from lists and from its user. False if there is none.
+    pub async fn task_delete(&self, id: TaskId, now: Timestamp) -> Result<bool> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
+                Ok(tx.exec(sql, params![now, id]).await? == 1)
+            })
+        })
+        .await
+    }
+}
+
+fn not_running(life: &Life) -> Refusal {
+    if life.state().is_terminal() { Refusal::Terminal } else { Refusal::WrongState }
+}
+
+/// Where a waiting task goes when its time is changed.
+fn moved(before: &Life, run_at: Option<Timestamp>, now: Timestamp) -> std::result::Result<Life, Refusal> {
+    let phase = match (before.phase, run_at) {
+        (Phase::Ended { .. }, _) => return Err(Refusal::Terminal),
+        (Phase::Running { .. }, _) => return Err(Refusal::WrongState),
+        (phase, None) => phase,
+        (Phase::Blocked { deps_left, .. }, run_at) => Phase::Blocked { deps_left, run_at },
+        (_, Some(run_at)) if run_at > now => Phase::Scheduled { run_at, wait: Wait::Delay },
+        (_, Some(_)) => Phase::Ready,
+    };
+    Ok(Life { phase, ..*before })
+}

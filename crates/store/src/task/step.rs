@@ -1,0 +1,238 @@
+//! Carries out one step of the state machine, whatever it is, in the transaction at hand.
+
+use taskloom_model::{
+    Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Refusal, State, TaskId, Timestamp,
+    Transition, UserId, next,
+};
+
+use super::life::{Place, Standing, enter, leave, load, update};
+use super::note::Note;
+use crate::Store;
+use crate::error::Result;
+use crate::sql::params;
+use crate::tx::Tx;
+
+/// A step somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The task.
+    pub id: TaskId,
+    /// If set, tasks of other users, and deleted ones, do not exist.
+    pub owner: Option<UserId>,
+    /// What is to happen.
+    pub action: Action,
+    /// Uniform in 0..1, spreads retries.
+    pub random: f64,
+    /// What the attempt leaves behind, if the action ends one.
+    pub note: Note,
+}
+
+impl Request {
+    /// A step that needs nothing but the action.
+    pub fn new(id: TaskId, action: Action) -> Self {
+        Self { id, owner: None, action, random: 0.0, note: Note::default() }
+    }
+}
+
+/// Why a step was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepError {
+    /// There is no such task.
+    NotFound,
+    /// The state machine refuses.
+    Refused(Refusal),
+}
+
+/// A step that was taken.
+#[derive(Debug, Clone)]
+pub struct Stepped {
+    /// The task.
+    pub id: TaskId,
+    /// Its queue.
+    pub queue: String,
+    /// Its state before.
+    pub before: State,
+    /// Its life now; a forgotten task keeps its last.
+    pub life: Life,
+}
+
+impl Store {
+    /// Takes one step; gives it and those of children that followed from it, in order.
+    pub async fn task_step(
+        &self,
+        request: Request,
+        now: Timestamp,
+    ) -> Result<std::result::Result<Vec<Stepped>, StepError>> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut steps = Vec::new();
+                Ok(step(tx, &request, now, &mut steps).await?.map(|()| steps))
+            })
+        })
+        .await
+    }
+}
+
+/// Takes the step, and all that follow from it for children, and appends them to `steps`.
+pub(crate) async fn step(
+    tx: &mut Tx,
+    request: &Request,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<std::result::Result<(), StepError>> {
+    let Some(standing) = load(tx, request.id).await? else { return Ok(Err(StepError::NotFound)) };
+    if request.owner.is_some_and(|owner| owner != standing.user_id || standing.deleted) {
+        return Ok(Err(StepError::NotFound));
+    }
+    match next(&standing.life, &standing.rules, request.action, now, request.random) {
+        Ok(transition) => {
+            carry_out(tx, request.id, standing, transition, &request.note, now, steps).await?;
+            Ok(Ok(()))
+        }
+        Err(refusal) => Ok(Err(StepError::Refused(refusal))),
+    }
+}
+
+/// Writes what the state machine decided, and what follows from it for children.
+pub(crate) async fn carry_out(
+    tx: &mut Tx,
+    id: TaskId,
+    standing: Standing,
+    transition: Transition,
+    note: &Note,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<()> {
+    let first = steps.len();
+    write_transition(tx, id, standing, transition, note, steps).await?;
+    // A chain of dependents is walked with a list, not with the stack: it may be long.
+    let mut at = first;
+    while at < steps.len() {
+        let ended = &steps[at];
+        at += 1;
+        if ended.life.state().is_terminal() && !ended.before.is_terminal() {
+            let (id, state) = (ended.id, ended.life.state());
+            release_children(tx, id, state, now, steps).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_transition(
+    tx: &mut Tx,
+    id: TaskId,
+    standing: Standing,
+    transition: Transition,
+    note: &Note,
+    steps: &mut Vec<Stepped>,
+) -> Result<()> {
+    let Standing { life: before, place, last_run, progress, .. } = standing;
+    let after = match transition.effect {
+        Effect::Become(after) => after,
+        Effect::Forget => return forget(tx, id, &before, place, steps).await,
+    };
+    if std::mem::discriminant(&before.phase) == std::mem::discriminant(&after.phase) {
+        update(tx, id, &after).await?;
+    } else {
+        if before.state() == State::Succeeded {
+            keep_success(tx, id, &before, last_run).await?;
+        }
+        leave(tx, id, &place, &before.phase).await?;
+        let note = Note { progress: note.progress.or(Some(progress)), ..note.clone() };
+        enter(tx, id, &place, &after, last_run, &note).await?;
+    }
+    if let Some(end) = transition.attempt_end {
+        keep_attempt(tx, id, &end, note).await?;
+    }
+    steps.push(Stepped { id, queue: place.queue, before: before.state(), life: after });
+    Ok(())
+}
+
+/// Appends an ended attempt to the history. A success stays in `outcomes` until somebody retries it.
+async fn keep_attempt(tx: &mut Tx, id: TaskId, end: &AttemptEnd, note: &Note) -> Result<()> {
+    if end.outcome == AttemptOutcome::Succeeded {
+        return Ok(());
+    }
+    let error = note.error_text();
+    let row = params![
+        id,
+        end.epoch,
+        end.attempt,
+        end.session,
+        end.started_at,
+        end.ended_at,
+        end.outcome.name(),
+        error.as_ref(),
+    ];
+    let sql = "INSERT INTO attempts (task_id, epoch, attempt, session, started_at, ended_at, outcome, error)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    tx.exec(sql, row).await.map(drop)
+}
+
+/// Moves a success that is about to be retried by hand into the history.
+async fn keep_success(
+    tx: &mut Tx,
+    id: TaskId,
+    before: &Life,
+    last_run: Option<(taskloom_model::SessionId, Timestamp)>,
+) -> Result<()> {
+    let (Some((session, started_at)), taskloom_model::Phase::Ended { at, .. }) = (last_run, before.phase) else {
+        return Ok(());
+    };
+    let outcome = AttemptOutcome::Succeeded;
+    let end =
+        params![id, before.epoch, before.attempt, session, started_at, at, outcome.name()];
+    let sql = "INSERT INTO attempts (task_id, epoch, attempt, session, started_at, ended_at, outcome)
+         VALUES (?, ?, ?, ?, ?, ?, ?)";
+    tx.exec(sql, end).await.map(drop)
+}
+
+/// T10: a parent ended; each open edge is satisfied or broken once.
+pub(crate) async fn release_children(
+    tx: &mut Tx,
+    parent: TaskId,
+    state: State,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<()> {
+    let sql = "SELECT child_id, policy FROM edges WHERE parent_id = ? AND is_open = 1";
+    let children = tx.rows(sql, params![parent], |row| Ok((row.next::<TaskId>()?, row.word()?))).await?;
+    for (child, policy) in children {
+        let close = "UPDATE edges SET is_open = 0 WHERE parent_id = ? AND child_id = ?";
+        tx.exec(close, params![parent, child]).await?;
+        let Some(standing) = load(tx, child).await? else { continue };
+        let action = Action::ParentEnded(parent_end(state, policy));
+        // A child that another parent has ended, or a user cancelled, no longer cares.
+        if let Ok(transition) = next(&standing.life, &standing.rules, action, now, 0.0) {
+            write_transition(tx, child, standing, transition, &Note::default(), steps).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What a parent's end means to a child with this policy.
+pub(crate) fn parent_end(state: State, policy: ParentPolicy) -> ParentEnd {
+    if state == State::Succeeded { ParentEnd::Satisfied } else { ParentEnd::Broken(policy) }
+}
+
+/// T13: every trace of the task.
+async fn forget(tx: &mut Tx, id: TaskId, before: &Life, place: Place, steps: &mut Vec<Stepped>) -> Result<()> {
+    for sql in [
+        "DELETE FROM outcomes WHERE id = ?",
+        "DELETE FROM attempts WHERE task_id = ?",
+        "DELETE FROM logs WHERE task_id = ?",
+        "DELETE FROM artifacts WHERE task_id = ?",
+        "DELETE FROM edges WHERE parent_id = ?",
+        "DELETE FROM edges WHERE child_id = ?",
+        "DELETE FROM unique_keys WHERE task_id = ?",
+    ] {
+        tx.exec(sql, params![id]).await?;
+    }
+    let tags = tx.row("SELECT tags FROM tasks WHERE id = ?", params![id], |row| row.json::<Vec<String>>()).await?;
+    for tag in tags.flatten().unwrap_or_default() {
+        tx.exec("DELETE FROM task_tags WHERE tag = ? AND task_id = ?", params![&tag, id]).await?;
+    }
+    tx.exec("DELETE FROM tasks WHERE id = ?", params![id]).await?;
+    steps.push(Stepped { id, queue: place.queue, before: before.state(), life: *before });
+    Ok(())
+}
