@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, cancel, completions, config, get, list, login, logout, logs, migrate, retry, submit, wait,
+    api_key, cancel, completions, config, dev, doctor, get, list, login, logout, logs, migrate, retry,
+    submit, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -25,6 +26,8 @@ const FIRST_STEPS: &str = "Examples:\n  taskloom dev                            
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Dev(dev::Dev),
+    Worker(worker::Worker),
     Submit(submit::Submit),
     List(list::List),
     Get(get::Get),
@@ -37,6 +40,7 @@ pub(crate) enum Command {
     ApiKey(api_key::ApiKey),
     Config(config::Config),
     Migrate(migrate::Migrate),
+    Doctor(doctor::Doctor),
     Completions(completions::Completions),
 }
 

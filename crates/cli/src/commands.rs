@@ -4,6 +4,8 @@ pub(crate) mod api_key;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod login;
@@ -11,10 +13,13 @@ pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod retry;
+mod store;
 pub(crate) mod submit;
 pub(crate) mod wait;
+pub(crate) mod worker;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use taskloom_model::Timestamp;
@@ -38,6 +43,9 @@ pub(crate) fn run(cli: Cli) -> Exit {
 
 fn choose(command: Command, environment: &Environment) -> CliResult {
     match command {
+        Command::Dev(args) => args.run(environment),
+        Command::Worker(args) => args.run(environment),
+        Command::Doctor(args) => args.run(environment),
         Command::Submit(args) => online(args.run(environment)),
         Command::List(args) => online(args.run(environment)),
         Command::Get(args) => online(args.run(environment)),
@@ -61,6 +69,19 @@ fn online(command: impl Future<Output = CliResult>) -> CliResult {
         .build()
         .map_err(|e| CliError::failed(format!("cannot start: {e}")))?;
     runtime.block_on(command)
+}
+
+/// The runtime of servers and workers.
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::failed(format!("cannot start: {e}")))
+}
+
+/// The data directory: the flag, else `TASKLOOM_DATA`, else `./data`.
+fn data_dir(flag: Option<PathBuf>, environment: &Environment) -> PathBuf {
+    flag.or_else(|| environment.get("TASKLOOM_DATA").map(PathBuf::from)).unwrap_or_else(|| "data".into())
 }
 
 /// What a client's command works with.

@@ -90,6 +90,15 @@ fn is_file_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// Copies and hashes in one pass; the file appears under its name only when it is whole and on disk.
 fn copy(from: &Path, to: &Path, most: u64) -> std::io::Result<(u64, String)> {
     use std::io::{Read, Write};
@@ -115,6 +124,5 @@ fn copy(from: &Path, to: &Path, most: u64) -> std::io::Result<(u64, String)> {
     }
     output.sync_all()?;
     std::fs::rename(&partial, to)?;
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((bytes, sha256))
+    Ok((bytes, hex(&hash.finalize())))
 }

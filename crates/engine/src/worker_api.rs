@@ -75,7 +75,7 @@ impl Engine {
         if let Some(session) = self.inner.sessions.get(id) {
             return Ok(session);
         }
-        let known = self.inner.store.worker_get(id).await.map_err(unavailable)?;
+        let known = self.inner.store.worker_get(id).await.map_err(|e| unavailable(&e))?;
         let (queues, draining) = known.ok_or(WorkerError::UnknownSession)?;
         let session = Session { queues: queues.into(), draining };
         self.inner.sessions.put(id, session.clone());
@@ -90,7 +90,7 @@ impl Engine {
             lease: self.inner.config.lease,
             now: self.now(),
         };
-        let claims = self.inner.store.task_claim(spec).await.map_err(unavailable)?;
+        let claims = self.inner.store.task_claim(spec).await.map_err(|e| unavailable(&e))?;
         self.announce(&claims.expired);
         if !self.inner.bus.is_idle() {
             for task in &claims.claimed {
@@ -133,7 +133,7 @@ impl WorkerApi for Engine {
         let embedded =
             self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
         let worker = NewWorker { hello, embedded };
-        self.inner.store.worker_register(worker, self.now()).await.map_err(unavailable)?;
+        self.inner.store.worker_register(worker, self.now()).await.map_err(|e| unavailable(&e))?;
         self.inner.sessions.put(session, Session { queues: queues.into(), draining: false });
         let config = &self.inner.config;
         Ok(Registered {
@@ -176,7 +176,7 @@ impl WorkerApi for Engine {
             check_news(task.progress, task.detail.as_ref(), &task.logs)?;
         }
         let now = self.now();
-        if !self.inner.store.worker_seen(beat.session, now).await.map_err(unavailable)? {
+        if !self.inner.store.worker_seen(beat.session, now).await.map_err(|e| unavailable(&e))? {
             return Err(WorkerError::UnknownSession);
         }
         if !self.inner.bus.is_idle() {
@@ -185,8 +185,8 @@ impl WorkerApi for Engine {
         let items: Vec<BeatItem> = beat.tasks.into_iter().map(beat_item).collect();
         let lease = self.inner.config.lease;
         let store = &self.inner.store;
-        let result = store.task_beat(beat.session, items, lease, now).await.map_err(unavailable)?;
-        let known = store.worker_get(beat.session).await.map_err(unavailable)?;
+        let result = store.task_beat(beat.session, items, lease, now).await.map_err(|e| unavailable(&e))?;
+        let known = store.worker_get(beat.session).await.map_err(|e| unavailable(&e))?;
         let drain = known.is_some_and(|(_, draining)| draining);
         Ok(BeatAnswer { lost: result.lost, cancel: result.cancel, drain })
     }
@@ -203,7 +203,7 @@ impl WorkerApi for Engine {
         }
         let items = request.tasks.into_iter().map(finish_item).collect();
         let finished = self.inner.store.task_finish(request.session, items, self.now()).await;
-        let (steps, lost) = finished.map_err(unavailable)?;
+        let (steps, lost) = finished.map_err(|e| unavailable(&e))?;
         self.announce(&steps);
         Ok(FinishAnswer { lost })
     }
@@ -212,10 +212,10 @@ impl WorkerApi for Engine {
         check_range("tasks", request.tasks.len() as u64, 0, 100_000)?;
         let now = self.now();
         let drained = self.inner.store.task_drain(request.session, request.tasks, now).await;
-        let (steps, lost) = drained.map_err(unavailable)?;
+        let (steps, lost) = drained.map_err(|e| unavailable(&e))?;
         self.announce(&steps);
         if request.leave {
-            self.inner.store.worker_leave(request.session, now).await.map_err(unavailable)?;
+            self.inner.store.worker_leave(request.session, now).await.map_err(|e| unavailable(&e))?;
             self.inner.sessions.remove(request.session);
         }
         Ok(DrainAnswer { lost })
@@ -225,10 +225,10 @@ impl WorkerApi for Engine {
         let Spawn { session, parent, tasks } = spawn;
         check_range("tasks", tasks.len() as u64, 1, self.inner.config.limits.batch as u64)?;
         let store = &self.inner.store;
-        if !store.task_held(session, parent).await.map_err(unavailable)? {
+        if !store.task_held(session, parent).await.map_err(|e| unavailable(&e))? {
             return Err(WorkerError::LeaseLost);
         }
-        let owner = store.task_owner(parent.id).await.map_err(unavailable)?;
+        let owner = store.task_owner(parent.id).await.map_err(|e| unavailable(&e))?;
         let user_id = owner.ok_or(WorkerError::LeaseLost)?;
         let caller = Caller { user_id, all: false };
         self.submit_all(&caller, tasks, None, Some(parent.id), true).await.map_err(|error| refusal(&error))
@@ -247,7 +247,7 @@ fn refusal(error: &EngineError) -> WorkerError {
     }
 }
 
-fn unavailable(error: taskloom_store::StoreError) -> WorkerError {
+fn unavailable(error: &taskloom_store::StoreError) -> WorkerError {
     tracing::error!(%error, "the store failed a worker's call");
     WorkerError::Unavailable("the database cannot be written or read right now".into())
 }

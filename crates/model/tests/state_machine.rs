@@ -1,5 +1,7 @@
 //! The invariants of ARCHITECTURE.md over random lives, and its drawing against the code.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -43,7 +43,11 @@ async fn list(State(app): State<App>, user: SignedIn) -> ApiResult<Json<ApiKeys>
 /// Create a key. The answer shows the secret, once and never again.
 #[utoipa::path(post, path = "/api-keys", tag = "api-keys", operation_id = "api_keys_create", request_body = CreateApiKey,
     responses((status = 201, description = "The key with its secret", body = NewApiKey)))]
-async fn create(State(app): State<App>, user: SignedIn, Json(new): Json<CreateApiKey>) -> ApiResult<Response> {
+async fn create(
+    State(app): State<App>,
+    user: SignedIn,
+    Json(new): Json<CreateApiKey>,
+) -> ApiResult<Response> {
     let now = app.now();
     check(&new)?;
     allow(user.role, &new.scopes)?;

@@ -65,7 +65,11 @@ impl FromRequestParts<App> for ClientIp {
 #[utoipa::path(post, path = "/auth/token", tag = "auth", operation_id = "auth_token", security(()),
     request_body(content = PasswordForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "A pair of tokens", body = TokenPair)))]
-async fn token(State(app): State<App>, ip: ClientIp, Form(form): Form<PasswordForm>) -> ApiResult<Json<TokenPair>> {
+async fn token(
+    State(app): State<App>,
+    ip: ClientIp,
+    Form(form): Form<PasswordForm>,
+) -> ApiResult<Json<TokenPair>> {
     session::log_in(&app, ip.0, form.username, form.password).await.map(Json)
 }
 
@@ -73,14 +77,22 @@ async fn token(State(app): State<App>, ip: ClientIp, Form(form): Form<PasswordFo
 #[utoipa::path(post, path = "/auth/login", tag = "auth", operation_id = "auth_login", security(()),
     request_body(content = PasswordForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "A pair of tokens", body = TokenPair)))]
-async fn login(State(app): State<App>, ip: ClientIp, Form(form): Form<PasswordForm>) -> ApiResult<Json<TokenPair>> {
+async fn login(
+    State(app): State<App>,
+    ip: ClientIp,
+    Form(form): Form<PasswordForm>,
+) -> ApiResult<Json<TokenPair>> {
     session::log_in(&app, ip.0, form.username, form.password).await.map(Json)
 }
 
 /// The same as `/auth/token`, in JSON.
 #[utoipa::path(post, path = "/auth/login/json", tag = "auth", operation_id = "auth_login_json", security(()),
     request_body = Login, responses((status = 200, description = "A pair of tokens", body = TokenPair)))]
-async fn login_json(State(app): State<App>, ip: ClientIp, Json(login): Json<Login>) -> ApiResult<Json<TokenPair>> {
+async fn login_json(
+    State(app): State<App>,
+    ip: ClientIp,
+    Json(login): Json<Login>,
+) -> ApiResult<Json<TokenPair>> {
     session::log_in(&app, ip.0, login.username, login.password).await.map(Json)
 }
 
@@ -132,7 +144,9 @@ async fn password_change(
     }
     app.throttle.right(ticket, app.now());
     let password_hash = Some(app.hasher.hash(change.new_password).await?);
-    app.store().user_update(user.user_id, UserChange { password_hash, ..UserChange::default() }, app.now()).await?;
+    app.store()
+        .user_update(user.user_id, UserChange { password_hash, ..UserChange::default() }, app.now())
+        .await?;
     app.identities.forget_user(user.user_id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -51,8 +51,8 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             secret_key: rand::random::<[u8; 32]>().to_vec(),
-            access_ttl: Duration::from_secs(30 * 60),
-            refresh_ttl: Duration::from_secs(14 * 24 * 3600),
+            access_ttl: Duration::from_mins(30),
+            refresh_ttl: Duration::from_hours(14 * 24),
             body_limit: 2 << 20,
             batch_body_limit: 8 << 20,
             request_timeout: Duration::from_secs(30),
@@ -99,7 +99,9 @@ impl ServerConfig {
 
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b)))
+    host.is_some_and(|h| {
+        !h.is_empty() && h.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +110,8 @@ mod tests {
 
     #[test]
     fn refuses_what_cannot_work_and_hides_the_secret() {
-        let config = ServerConfig { secret_key: b"0123456789abcdef0123456789abcdef".to_vec(), ..Default::default() };
+        let config =
+            ServerConfig { secret_key: b"0123456789abcdef0123456789abcdef".to_vec(), ..Default::default() };
         assert_eq!(config.check(), Ok(()));
         assert!(!format!("{config:?}").contains("48, 49"));
         let short = ServerConfig { secret_key: vec![0; 31], ..config.clone() };

@@ -48,7 +48,12 @@ struct Page {
 impl Page {
     fn new(html: &str) -> Self {
         let html = html.replace(FOREIGN_LOGO, "data:,");
-        let scripts: String = inline_scripts(&html).map(|s| format!(" 'sha256-{}'", STANDARD.encode(sha256(s.as_bytes())))).collect();
+        let mut scripts = String::new();
+        for script in inline_scripts(&html) {
+            scripts += " 'sha256-";
+            scripts += &STANDARD.encode(sha256(script.as_bytes()));
+            scripts.push('\'');
+        }
         let policy = format!(
             "default-src 'none'; script-src{scripts}; style-src 'unsafe-inline'; img-src 'self' data:; font-src data:; \
              connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -12,10 +12,11 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use taskloom_protocol::{Code, FieldError};
+use tokio_util::sync::CancellationToken;
 
 use crate::problem::{ApiError, ApiResult};
 use crate::rejection::{read_json, read_urlencoded};
-use crate::state::App;
+use crate::state::{App, Connection};
 
 /// A JSON body, or a JSON answer.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -32,8 +33,11 @@ pub(crate) struct Query<T>(pub(crate) T);
 /// The path's parameters.
 pub(crate) struct Path<T>(pub(crate) T);
 
-/// The `Idempotency-Key` header: 1 to 255 visible ASCII characters.
+/// The `Idempotency-Key` header: 1 to 200 visible ASCII characters.
 pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+
+/// Fires when the server shuts down: long answers end then. Never fires without [`crate::serve()`].
+pub(crate) struct Closing(pub(crate) CancellationToken);
 
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = ApiError;
@@ -41,13 +45,6 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
         let body = json_body(request, app, app.config.body_limit).await?;
         read_json(&body).map(Self)
-    }
-}
-
-impl<T: DeserializeOwned> Json<T> {
-    /// For handlers that need the request's head as well.
-    pub(crate) async fn read(parts: Parts, body: Body, app: &App) -> ApiResult<Self> {
-        Self::from_request(Request::from_parts(parts, body), app).await
     }
 }
 
@@ -64,7 +61,8 @@ impl<T: DeserializeOwned> FromRequest<App> for Form<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
-        if !is_media_type(request.headers(), |m| m.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+        if !is_media_type(request.headers(), |m| m.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+        {
             let detail = "send application/x-www-form-urlencoded";
             return Err(ApiError::new(Code::UnsupportedMediaType, detail));
         }
@@ -98,13 +96,22 @@ impl FromRequestParts<App> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> ApiResult<Self> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         match value.to_str() {
-            Ok(key) if (1..=255).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+            Ok(key) if (1..=200).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
             _ => Err(ApiError::field(FieldError {
                 loc: vec!["header".into(), "Idempotency-Key".into()],
-                msg: "1 to 255 visible ASCII characters".into(),
+                msg: "1 to 200 visible ASCII characters".into(),
                 kind: "bad_value".into(),
             })),
         }
+    }
+}
+
+impl FromRequestParts<App> for Closing {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> ApiResult<Self> {
+        let connection = parts.extensions.get::<Connection>();
+        Ok(Self(connection.map(|connection| connection.closing.clone()).unwrap_or_default()))
     }
 }
 
@@ -146,7 +153,9 @@ fn refuse_path(rejection: &PathRejection) -> ApiError {
 }
 
 async fn json_body(request: Request<Body>, app: &App, limit: usize) -> ApiResult<Bytes> {
-    let is_json = |m: &str| m == "application/json" || m.eq_ignore_ascii_case("application/json") || m.ends_with("+json");
+    let is_json = |m: &str| {
+        m == "application/json" || m.eq_ignore_ascii_case("application/json") || m.ends_with("+json")
+    };
     if !is_media_type(request.headers(), is_json) {
         return Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"));
     }
@@ -160,7 +169,8 @@ fn is_media_type(headers: &HeaderMap, is_right: impl Fn(&str) -> bool) -> bool {
 }
 
 async fn read_body(request: Request<Body>, app: &App, limit: usize) -> ApiResult<Bytes> {
-    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if request.headers().contains_key(header::CONTENT_ENCODING) {
         return Err(ApiError::new(Code::UnsupportedMediaType, "send the body without a content encoding"));
     }

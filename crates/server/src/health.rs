@@ -6,6 +6,7 @@ use axum::response::Response;
 use axum::routing::get;
 use http::StatusCode;
 use serde::Serialize;
+use taskloom_engine::{Check, QueueDepth};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +21,10 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// The same at the root, where load balancers look for it; not in the document twice.
 pub(crate) fn root_routes() -> Router<App> {
-    Router::new().route("/health", get(health)).route("/health/live", get(live)).route("/health/ready", get(ready))
+    Router::new()
+        .route("/health", get(health))
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
 }
 
 /// The parts and how they are.
@@ -32,28 +36,33 @@ struct HealthAnswer {
     /// The version of this server.
     version: &'static str,
     /// The database.
-    database: DatabaseHealth,
+    database: Part,
     /// Redis; null where it is not used.
     #[schema(value_type = Option<Object>)]
     redis: Option<()>,
     /// The queue.
-    queue: QueueAnswer,
+    queue: QueuePart,
     /// The workers.
-    workers: WorkersHealth,
+    workers: WorkersPart,
 }
 
-/// The database's health.
+/// One part's health.
 #[derive(Serialize, ToSchema)]
-struct DatabaseHealth {
-    /// Whether it answers.
+struct Part {
+    /// Whether it works.
     ok: bool,
-    /// How long a small read and write took, in milliseconds.
+    /// How long a small call took, in milliseconds.
     latency_ms: f64,
+    /// What is wrong, in words.
+    detail: Option<String>,
 }
 
-/// What waits and runs.
+/// The queue's health.
 #[derive(Serialize, ToSchema)]
-struct QueueAnswer {
+struct QueuePart {
+    /// The counting of it.
+    #[serde(flatten)]
+    part: Part,
     /// Tasks that wait for a worker.
     ready: u64,
     /// Tasks that wait for a time.
@@ -64,9 +73,18 @@ struct QueueAnswer {
 
 /// The workers' health.
 #[derive(Serialize, ToSchema)]
-struct WorkersHealth {
+struct WorkersPart {
+    /// The listing of them.
+    #[serde(flatten)]
+    part: Part,
     /// Workers whose last heartbeat is younger than a lease.
     alive: u32,
+}
+
+impl From<Check> for Part {
+    fn from(check: Check) -> Self {
+        Self { ok: check.ok, latency_ms: check.latency.as_secs_f64() * 1_000.0, detail: check.detail }
+    }
 }
 
 /// That the process answers.
@@ -84,17 +102,14 @@ struct Alive {
 async fn health(State(app): State<App>) -> Response {
     let health = app.engine.health().await;
     let is_ok = health.database.ok;
+    let QueueDepth { ready, scheduled, running, .. } = health.depth;
     let answer = HealthAnswer {
         status: if is_ok { "ok" } else { "down" },
         version: env!("CARGO_PKG_VERSION"),
-        database: DatabaseHealth { ok: is_ok, latency_ms: health.database.latency.as_secs_f64() * 1_000.0 },
+        database: health.database.into(),
         redis: None,
-        queue: QueueAnswer {
-            ready: health.queue.ready,
-            scheduled: health.queue.scheduled,
-            running: health.queue.running,
-        },
-        workers: WorkersHealth { alive: health.workers },
+        queue: QueuePart { part: health.queue.into(), ready, scheduled, running },
+        workers: WorkersPart { part: health.workers.into(), alive: health.alive_workers },
     };
     json_response(if is_ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &answer)
 }

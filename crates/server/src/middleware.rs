@@ -27,8 +27,8 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Long-polls and uploads may take so much longer than other calls.
-const LONG_POLL: Duration = Duration::from_secs(60);
-const UPLOAD: Duration = Duration::from_secs(3600);
+const LONG_POLL: Duration = Duration::from_mins(1);
+const UPLOAD: Duration = Duration::from_hours(1);
 
 /// The layer, around a finished router.
 #[derive(Clone)]
@@ -99,7 +99,9 @@ where
     let guarded = AssertUnwindSafe(inner).catch_unwind();
     let response = match tokio::time::timeout(limit, guarded).await {
         Ok(Ok(Ok(response))) => response,
-        Ok(Err(panic)) => ApiError::internal(format!("a handler panicked: {}", words(&*panic))).into_response(),
+        Ok(Err(panic)) => {
+            ApiError::internal(format!("a handler panicked: {}", words(&*panic))).into_response()
+        }
         Err(_) => ApiError::unavailable("the call took too long").into_response(),
     };
     finish(response, id)
@@ -197,7 +199,10 @@ mod tests {
 
     #[test]
     fn a_trailing_slash_is_optional() {
-        assert_eq!(trimmed("/api/v1/tasks/?status=running&limit=10"), "/api/v1/tasks?status=running&limit=10");
+        assert_eq!(
+            trimmed("/api/v1/tasks/?status=running&limit=10"),
+            "/api/v1/tasks?status=running&limit=10"
+        );
         assert_eq!(trimmed("/api/v1/tasks//"), "/api/v1/tasks");
         for same in ["/", "/a", "/a?b=/", "http://h/a"] {
             assert_eq!(trimmed(same), same);
@@ -220,7 +225,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_problem() {
-        let router = Router::new().route("/", axum::routing::get(|| async { panic!("secret words") as &str }));
+        let router =
+            Router::new().route("/", axum::routing::get(|| async { panic!("secret words") as &str }));
         let mut front = Front::new(router, Duration::from_secs(5));
         let response = front.call(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), 500);

@@ -116,7 +116,15 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
 
 /// Calls that another state or another request can stand in the way of.
 fn can_conflict(operation_id: &str) -> bool {
-    let groups = ["tasks_change", "tasks_cancel", "tasks_retry", "tasks_delete", "tasks_submit", "worker_", "users_create"];
+    let groups = [
+        "tasks_change",
+        "tasks_cancel",
+        "tasks_retry",
+        "tasks_delete",
+        "tasks_submit",
+        "worker_",
+        "users_create",
+    ];
     groups.iter().any(|group| operation_id.starts_with(group))
         || ["users_update", "api_keys_create", "auth_register", "workers_drain"].contains(&operation_id)
 }

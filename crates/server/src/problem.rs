@@ -71,7 +71,9 @@ impl ApiError {
                 Self::new(Code::MethodNotAllowed, "the Allow header lists the methods of this path")
             }
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(Code::PayloadTooLarge, "the body is too large"),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(Code::UnsupportedMediaType, "unsupported content type"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(Code::UnsupportedMediaType, "unsupported content type")
+            }
             StatusCode::SERVICE_UNAVAILABLE => Self::unavailable("not available right now"),
             status if status.is_client_error() => Self::new(Code::Malformed, "the request cannot be read"),
             status => Self::internal(format!("a bare response with status {status}")),
@@ -133,7 +135,9 @@ impl From<StoreError> for ApiError {
 impl From<WorkerError> for ApiError {
     fn from(error: WorkerError) -> Self {
         match error {
-            WorkerError::LeaseLost => Self::new(Code::LeaseLost, "the task is no longer held under this epoch"),
+            WorkerError::LeaseLost => {
+                Self::new(Code::LeaseLost, "the task is no longer held under this epoch")
+            }
             WorkerError::UnknownSession => Self::new(Code::NotFound, "unknown session: register again"),
             WorkerError::Refused { code, detail } => Self::refused(code, detail),
             WorkerError::Unavailable(cause) => {

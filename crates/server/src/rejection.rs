@@ -100,7 +100,8 @@ mod tests {
 
     fn refusal<T: DeserializeOwned>(body: &str) -> (Code, String, String) {
         let problem = read_json::<T>(body.as_bytes()).err().unwrap().problem;
-        let (loc, kind) = problem.errors.first().map(|e| (e.loc.join("."), e.kind.clone())).unwrap_or_default();
+        let (loc, kind) =
+            problem.errors.first().map(|e| (e.loc.join("."), e.kind.clone())).unwrap_or_default();
         (problem.code, loc, kind)
     }
 
@@ -114,7 +115,10 @@ mod tests {
         assert_eq!(refusal::<Batch>(body), field("body.tasks.1.tags.1", "wrong_type"));
         assert_eq!(refusal::<SubmitTask>(r#"{"task":"a","tsk":1}"#), field("body.tsk", "unknown_field"));
         assert_eq!(refusal::<Batch>("{}"), field("body.tasks", "missing"));
-        assert_eq!(refusal::<SubmitTask>(r#"{"task":"a","task":"b"}"#), field("body.task", "duplicate_field"));
+        assert_eq!(
+            refusal::<SubmitTask>(r#"{"task":"a","task":"b"}"#),
+            field("body.task", "duplicate_field")
+        );
         assert_eq!(refusal::<SubmitTask>(r#"{"priority":"urgent"}"#), field("body.priority", "bad_value"));
         assert_eq!(refusal::<SubmitTask>(r#"{"run_at":"yesterday"}"#).1, "body.run_at");
         assert_eq!(refusal::<SubmitTask>("[1]"), field("body", "wrong_type"));
@@ -125,12 +129,17 @@ mod tests {
         for body in ["", "{", "nul", "{\"task\":\"a\"} x", "{\"task\":\"\u{1}\"}", "{'task':1}"] {
             assert_eq!(refusal::<SubmitTask>(body).0, Code::Malformed, "{body:?}");
         }
-        assert_eq!(read_json::<SubmitTask>(b"{\"task\":\"\xff\"}").unwrap_err().problem.code, Code::Malformed);
+        assert_eq!(
+            read_json::<SubmitTask>(b"{\"task\":\"\xff\"}").unwrap_err().problem.code,
+            Code::Malformed
+        );
     }
 
     #[test]
     fn never_repeats_a_value() {
-        for body in [r#"{"delay":"hunter2"}"#, r#"{"priority":"hunter2"}"#, r#"{"run_at":"hunter2"}"#, r#""hunter2""#] {
+        for body in
+            [r#"{"delay":"hunter2"}"#, r#"{"priority":"hunter2"}"#, r#"{"run_at":"hunter2"}"#, r#""hunter2""#]
+        {
             let problem = read_json::<SubmitTask>(body.as_bytes()).unwrap_err().problem;
             assert!(!serde_json::to_string(&problem).unwrap().contains("hunter2"), "{body}");
         }
@@ -151,7 +160,11 @@ mod tests {
             ("limit=%00", "query.limit", "bad_character"),
         ] {
             let problem = read_urlencoded::<Query>(text.as_bytes(), "query").unwrap_err().problem;
-            assert_eq!((problem.errors[0].loc.join("."), problem.errors[0].kind.as_str()), (loc.into(), kind), "{text}");
+            assert_eq!(
+                (problem.errors[0].loc.join("."), problem.errors[0].kind.as_str()),
+                (loc.into(), kind),
+                "{text}"
+            );
         }
     }
 }

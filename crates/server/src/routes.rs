@@ -60,5 +60,11 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     ];
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let exposed = [HeaderName::from_static("x-request-id"), header::RETRY_AFTER];
-    Some(CorsLayer::new().allow_origin(origins).allow_headers(headers).allow_methods(methods).expose_headers(exposed))
+    Some(
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_headers(headers)
+            .allow_methods(methods)
+            .expose_headers(exposed),
+    )
 }

@@ -64,7 +64,11 @@ pub async fn serve(
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 /// The next connection; none after the shutdown.
-async fn next(listener: &TcpListener, room: &Arc<Semaphore>, shutdown: &CancellationToken) -> Option<Accepted> {
+async fn next(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<Accepted> {
     let accept = async {
         let permit = Arc::clone(room).acquire_owned().await.ok()?;
         loop {

@@ -75,13 +75,6 @@ pub(crate) struct Connection {
     pub(crate) closing: CancellationToken,
 }
 
-impl Connection {
-    /// The token of this request's connection; one that never fires without [`crate::serve()`].
-    pub(crate) fn closing(parts: &Parts) -> CancellationToken {
-        parts.extensions.get::<Self>().map(|connection| connection.closing.clone()).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

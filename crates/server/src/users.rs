@@ -17,10 +17,7 @@ use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(me))
-        .routes(routes!(list, create))
-        .routes(routes!(get, update))
+    OpenApiRouter::new().routes(routes!(me)).routes(routes!(list, create)).routes(routes!(get, update))
 }
 
 /// Oneself.
@@ -94,7 +91,10 @@ async fn update(
 ) -> ApiResult<Json<User>> {
     check_update(&change)?;
     if id == admin.user_id && (change.role.is_some() || change.is_active == Some(false)) {
-        return Err(ApiError::new(Code::Conflict, "nobody takes the own admin rights away; ask another admin"));
+        return Err(ApiError::new(
+            Code::Conflict,
+            "nobody takes the own admin rights away; ask another admin",
+        ));
     }
     by_id(&app, id).await?;
     let password_hash = match change.password {
@@ -117,14 +117,8 @@ pub(crate) async fn create_user(app: &App, new: CreateUser) -> ApiResult<User> {
     let CreateUser { username, email, password, role } = new;
     let (id, role, created_at) = (Uuid::now_v7(), role.unwrap_or_default(), app.now());
     let password_hash = app.hasher.hash(password).await?;
-    let row = NewUser {
-        id,
-        username: username.clone(),
-        email: email.clone(),
-        password_hash,
-        role,
-        created_at,
-    };
+    let row =
+        NewUser { id, username: username.clone(), email: email.clone(), password_hash, role, created_at };
     match app.store().user_create(row).await {
         Ok(()) => Ok(User { id, username, email, role, is_active: true, created_at }),
         Err(StoreError::Duplicate) => Err(ApiError::new(Code::Conflict, "the user name is taken")),
@@ -155,7 +149,11 @@ fn check_update(change: &UpdateUser) -> ApiResult<()> {
     errors.extend(change.password.as_deref().and_then(|p| length("password", p, 8, 256)));
     let UpdateUser { email, role, is_active, password } = change;
     if email.is_none() && role.is_none() && is_active.is_none() && password.is_none() {
-        errors.push(FieldError { loc: vec!["body".into()], msg: "give at least one field to change".into(), kind: "missing".into() });
+        errors.push(FieldError {
+            loc: vec!["body".into()],
+            msg: "give at least one field to change".into(),
+            kind: "missing".into(),
+        });
     }
     if errors.is_empty() { Ok(()) } else { Err(ApiError::fields(errors)) }
 }

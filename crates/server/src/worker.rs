@@ -6,15 +6,15 @@ mod upload;
 
 use axum::extract::State;
 use taskloom_protocol::{
-    Beat, BeatAnswer, Code, DrainAnswer, DrainRequest, FinishAnswer, FinishRequest, Register, Registered, Spawn,
-    SpawnAnswer, WorkerApi,
+    Beat, BeatAnswer, Code, DrainAnswer, DrainRequest, FinishAnswer, FinishRequest, Register, Registered,
+    Spawn, SpawnAnswer, WorkerApi,
 };
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::permission::WorkerToken;
-use crate::extract::LargeJson;
 use crate::extract::Json;
+use crate::extract::LargeJson;
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -44,7 +44,11 @@ async fn register(
 /// Renew the leases of the tasks it names, bring progress and log lines, and hear of cancels.
 #[utoipa::path(post, path = "/worker/beat", tag = "worker", operation_id = "worker_beat", request_body = Beat,
     responses((status = 200, description = "What to stop", body = BeatAnswer)))]
-async fn beat(State(app): State<App>, _: WorkerToken, LargeJson(beat): LargeJson<Beat>) -> ApiResult<Json<BeatAnswer>> {
+async fn beat(
+    State(app): State<App>,
+    _: WorkerToken,
+    LargeJson(beat): LargeJson<Beat>,
+) -> ApiResult<Json<BeatAnswer>> {
     check::beat(&beat)?;
     Ok(Json(app.engine.beat(beat).await?))
 }

@@ -84,7 +84,7 @@ impl Heart {
         while let Some(()) = stop.run_until_cancelled(self.next()).await {
             self.shared.lose_expired();
             let now = Instant::now();
-            let lines = if now >= self.renew_at { self.everything(now) } else { self.news(now) };
+            let lines = if now >= self.renew_at { Some(self.everything(now)) } else { self.news(now) };
             if let Some(lines) = lines {
                 stop.run_until_cancelled(self.send(lines)).await;
             }
@@ -108,13 +108,13 @@ impl Heart {
         self.shared.timing.lease() / 10
     }
 
-    fn everything(&mut self, now: Instant) -> Option<Vec<Line>> {
+    fn everything(&mut self, now: Instant) -> Vec<Line> {
         self.renew_at = now + self.shared.timing.beat();
         self.news_at = now + NEWS_EVERY;
         drop(self.shared.take_talking());
         let mut held = self.shared.held();
         held.retain(|attempt| !attempt.has(Flag::LOST));
-        Some(held.into_iter().map(Line::new).collect())
+        held.into_iter().map(Line::new).collect()
     }
 
     fn news(&mut self, now: Instant) -> Option<Vec<Line>> {

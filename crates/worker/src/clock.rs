@@ -25,32 +25,32 @@ impl Stopwatch {
     }
 }
 
-/// What the server said about time at registration.
+/// What the server said about time at registration, in milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Timing {
-    lease_ms: AtomicU64,
-    beat_ms: AtomicU64,
-    grace_ms: AtomicU64,
+    lease: AtomicU64,
+    beat: AtomicU64,
+    cancel_grace: AtomicU64,
 }
 
 impl Timing {
     /// Notes the server's values; a heartbeat comes at least twice in a lease whatever it says.
     pub(crate) fn set(&self, said: &taskloom_protocol::Registered) {
         let lease = said.lease_ms.clamp(100, 86_400_000);
-        self.lease_ms.store(lease, Ordering::Relaxed);
-        self.beat_ms.store(said.beat_ms.clamp(10, lease / 2), Ordering::Relaxed);
-        self.grace_ms.store(said.cancel_grace_ms.min(86_400_000), Ordering::Relaxed);
+        self.lease.store(lease, Ordering::Relaxed);
+        self.beat.store(said.beat_ms.clamp(10, lease / 2), Ordering::Relaxed);
+        self.cancel_grace.store(said.cancel_grace_ms.min(86_400_000), Ordering::Relaxed);
     }
 
     pub(crate) fn lease(&self) -> Duration {
-        Duration::from_millis(self.lease_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.lease.load(Ordering::Relaxed))
     }
 
     pub(crate) fn beat(&self) -> Duration {
-        Duration::from_millis(self.beat_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.beat.load(Ordering::Relaxed))
     }
 
     pub(crate) fn cancel_grace(&self) -> Duration {
-        Duration::from_millis(self.grace_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.cancel_grace.load(Ordering::Relaxed))
     }
 }

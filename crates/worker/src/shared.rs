@@ -137,7 +137,7 @@ impl Shared {
                     new.push((attempt, rest));
                 }
                 Entry::Occupied(_) => {
-                    tracing::error!(task = %attempt.info.id, "claimed twice under one epoch")
+                    tracing::error!(task = %attempt.info.id, "claimed twice under one epoch");
                 }
             }
         }

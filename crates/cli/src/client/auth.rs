@@ -121,12 +121,16 @@ pub(crate) async fn log_in(
     lock.write(&credentials)
 }
 
-/// Ends the login at the server and forgets it here; `false` if there was none.
-pub(crate) async fn log_out(client: &Client, environment: &Environment) -> Result<bool, CliError> {
+/// Ends the login at the server and forgets it here, whatever the server says; `None` if there was none.
+pub(crate) async fn log_out(
+    client: &Client,
+    environment: &Environment,
+) -> Result<Option<Result<(), CliError>>, CliError> {
     let file = CredentialsFile::locate(environment)?;
-    let Some(login) = file.read()?.servers.get(&client.server).cloned() else { return Ok(false) };
-    let body = json!({"refresh_token": login.refresh_token});
-    let told = client.call(Call::post("/auth/logout").body(&body)?).await;
+    if !file.read()?.servers.contains_key(&client.server) {
+        return Ok(None);
+    }
+    let told = client.call(Call::post("/auth/logout")).await;
     let lock = file.lock()?;
     let mut credentials = lock.read()?;
     credentials.servers.remove(&client.server);
@@ -134,5 +138,5 @@ pub(crate) async fn log_out(client: &Client, environment: &Environment) -> Resul
         credentials.default_server = credentials.servers.keys().next().cloned();
     }
     lock.write(&credentials)?;
-    told.map(|_| true)
+    Ok(Some(told.map(drop)))
 }

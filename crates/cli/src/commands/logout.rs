@@ -19,10 +19,13 @@ pub(crate) struct Logout {
 impl Logout {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
-        let was = log_out(&client, environment).await?;
+        let ended = log_out(&client, environment).await?;
+        if let Some(Err(error)) = &ended {
+            out.warn(format!("the login is forgotten here, but the server was not told: {}", error.message));
+        }
         if out.json {
-            out.json(&serde_json::json!({"server": client.server(), "logged_out": was}));
-        } else if was {
+            out.json(&serde_json::json!({"server": client.server(), "logged_out": ended.is_some()}));
+        } else if ended.is_some() {
             out.line(format!("logged out at {}", client.server()));
         } else {
             out.line(format!("you were not logged in at {}", client.server()));

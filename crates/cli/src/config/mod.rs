@@ -16,7 +16,7 @@ use serde::Deserialize;
 pub(crate) use database_url::{Database, parse_database_url};
 pub(crate) use env::Environment;
 pub(crate) use error::ConfigErrors;
-pub(crate) use merge::{Loaded, Override, load};
+pub(crate) use merge::{Override, load};
 pub(crate) use secret::Secret;
 pub(crate) use show::{as_json, as_toml};
 
@@ -46,7 +46,6 @@ pub(crate) struct Server {
     pub(crate) body_bytes: usize,
     pub(crate) batch_body_bytes: usize,
     pub(crate) artifact_bytes: u64,
-    pub(crate) max_connections: usize,
     pub(crate) max_streams: usize,
     pub(crate) request_timeout_seconds: u64,
     pub(crate) cors_origins: Vec<String>,

@@ -25,7 +25,10 @@ pub(crate) enum FirstPassword {
 }
 
 /// Creates `admin` if there is no user at all.
-pub(crate) async fn create_if_first(store: &Store, environment: &Environment) -> Result<FirstPassword, CliError> {
+pub(crate) async fn create_if_first(
+    store: &Store,
+    environment: &Environment,
+) -> Result<FirstPassword, CliError> {
     let failed = |e: StoreError| CliError::failed(format!("cannot create the first user: {e}"));
     if store.user_count().await.map_err(failed)? > 0 {
         return Ok(FirstPassword::NotNeeded);
@@ -40,8 +43,8 @@ pub(crate) async fn create_if_first(store: &Store, environment: &Environment) ->
             (password.clone(), FirstPassword::Generated(password))
         }
     };
-    let password_hash =
-        hash_password(password.expose()).map_err(|e| CliError::failed(format!("cannot create the first user: {e}")))?;
+    let password_hash = hash_password(password.expose())
+        .map_err(|e| CliError::failed(format!("cannot create the first user: {e}")))?;
     let user = NewUser {
         id: Uuid::now_v7(),
         username: NAME.into(),

@@ -25,12 +25,18 @@ pub(crate) fn print(ready: &Ready<'_>, out: Output) {
     lines.push(format!("  health  {url}/api/v1/health"));
     lines.push(format!("  data    {}", data.display()));
     if *open {
-        lines.push(out.paint(Tone::Warn, "  It listens beyond this machine, without TLS: put a proxy in front."));
+        lines.push(
+            out.paint(Tone::Warn, "  It listens beyond this machine, without TLS: put a proxy in front."),
+        );
     }
     lines.push(String::new());
     match first_password {
         FirstPassword::Generated(password) => {
-            lines.push(format!("User {}, password {}", admin::NAME, out.paint(Tone::Strong, password.expose())));
+            lines.push(format!(
+                "User {}, password {}",
+                admin::NAME,
+                out.paint(Tone::Strong, password.expose())
+            ));
             lines.push("Keep it: it is shown only now.".into());
             lines.push(String::new());
         }

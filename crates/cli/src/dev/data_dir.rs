@@ -37,7 +37,8 @@ impl DataDir {
     /// # Errors
     /// Another process has it, or it cannot be created.
     pub(crate) fn take(path: &Path, database: &Path) -> Result<Self, CliError> {
-        let failed = |e: io::Error| CliError::failed(format!("cannot use the data directory {}: {e}", path.display()));
+        let failed =
+            |e: io::Error| CliError::failed(format!("cannot use the data directory {}: {e}", path.display()));
         private_dir(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
         let mut locks = vec![lock(&path.join("taskloom.lock"), &path)?];
@@ -109,7 +110,9 @@ fn taken(file: &mut File, what: &Path) -> CliError {
     let mut pid = String::new();
     let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut pid));
     let who = match pid.trim() {
-        pid if read.is_ok() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) => format!("process {pid}"),
+        pid if read.is_ok() && !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("process {pid}")
+        }
         _ => "another process".into(),
     };
     CliError::failed(format!("{who} uses {} already", what.display()))

@@ -18,7 +18,8 @@ impl Stop {
     /// Listens for signals from now on. Must be called on a runtime.
     pub(crate) fn on_signals(out: Output) -> Result<Self, CliError> {
         let stop = Self::default();
-        let mut signals = Signals::new().map_err(|e| CliError::failed(format!("cannot listen for signals: {e}")))?;
+        let mut signals =
+            Signals::new().map_err(|e| CliError::failed(format!("cannot listen for signals: {e}")))?;
         let told = stop.clone();
         tokio::spawn(async move {
             signals.next().await;

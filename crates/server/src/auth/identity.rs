@@ -230,7 +230,9 @@ mod tests {
         assert_eq!(read("authorization", "Bearer abc").as_deref(), Some("abc"));
         assert_eq!(read("authorization", "bearer  abc ").as_deref(), Some("abc"));
         assert_eq!(read("x-api-key", "tlk_1_2").as_deref(), Some("tlk_1_2"));
-        for (name, value) in [("authorization", "Basic abc"), ("authorization", "abc"), ("x-api-key", "abc"), ("cookie", "a")] {
+        for (name, value) in
+            [("authorization", "Basic abc"), ("authorization", "abc"), ("x-api-key", "abc"), ("cookie", "a")]
+        {
             assert_eq!(read(name, value), None, "{name}: {value}");
         }
     }

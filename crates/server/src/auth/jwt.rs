@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn claims() -> Claims {
-        Claims::new(Uuid::from_u128(1), Uuid::from_u128(2), 3, now(), now().plus(Duration::from_secs(60)))
+        Claims::new(Uuid::from_u128(1), Uuid::from_u128(2), 3, now(), now().plus(Duration::from_mins(1)))
     }
 
     /// A token with any header and payload, signed with HMAC-SHA-256 under `secret`.
@@ -170,7 +170,7 @@ mod tests {
         let token = signer.sign(&claims()).unwrap();
         assert_eq!(signer.verify(&token, now()), Some(claims()));
         assert!(signer.verify(&token, now().plus(Duration::from_secs(59))).is_some());
-        assert_eq!(signer.verify(&token, now().plus(Duration::from_secs(60))), None);
+        assert_eq!(signer.verify(&token, now().plus(Duration::from_mins(1))), None);
     }
 
     #[test]

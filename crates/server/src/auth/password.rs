@@ -39,8 +39,7 @@ fn argon2() -> Argon2<'static> {
 
 fn is_right(password: &str, hash: &str) -> bool {
     // The parameters come from the hash, so older ones keep working.
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
+    PasswordHash::new(hash).is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// Verified for users that do not exist, so that they cost the same time.
@@ -67,9 +66,9 @@ impl Hasher {
 
     /// Whether the password belongs to the hash; without one, never, after the same time.
     pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> ApiResult<bool> {
-        self.turn(move || match hash {
-            Some(hash) => is_right(&password, &hash),
-            None => is_right(&password, &DUMMY) && false,
+        self.turn(move || {
+            let matches = is_right(&password, hash.as_deref().unwrap_or(&DUMMY));
+            matches && hash.is_some()
         })
         .await
     }

@@ -59,7 +59,8 @@ mod tests {
         let last = if text.ends_with('A') { "B" } else { "A" };
         let other = format!("{}{last}", &text[..text.len() - 1]);
         assert!(!Secret::read(API_KEY, &other).unwrap().matches(&hash));
-        for bad in ["", "tlk_", "tlk_x_y", &text[..text.len() - 1], &text.replace("tlk_", "tlr_"), "tlk_ä_ö"] {
+        for bad in ["", "tlk_", "tlk_x_y", &text[..text.len() - 1], &text.replace("tlk_", "tlr_"), "tlk_ä_ö"]
+        {
             assert!(Secret::read(API_KEY, bad).is_none(), "{bad}");
         }
     }

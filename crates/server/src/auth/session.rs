@@ -43,7 +43,8 @@ async fn open(app: &App, row: &UserRow) -> ApiResult<TokenPair> {
     let id = Uuid::now_v7();
     let (refresh_token, refresh_hash) = Secret::mint(REFRESH, id);
     let expires_at = now.plus(app.config.refresh_ttl);
-    let login = LoginRow { id, user_id: row.user.id, refresh_hash, created_at: now, expires_at, revoked_at: None };
+    let login =
+        LoginRow { id, user_id: row.user.id, refresh_hash, created_at: now, expires_at, revoked_at: None };
     app.store().login_create(login).await?;
     pair(app, row, id, refresh_token, now)
 }
@@ -56,7 +57,8 @@ pub(super) async fn refresh(app: &App, token: &str) -> ApiResult<TokenPair> {
     if login.revoked_at.is_some() || login.expires_at <= now {
         return Err(invalid());
     }
-    let row = app.store().user_by_id(login.user_id).await?.filter(|row| row.user.is_active).ok_or_else(invalid)?;
+    let row =
+        app.store().user_by_id(login.user_id).await?.filter(|row| row.user.is_active).ok_or_else(invalid)?;
     let (refresh_token, hash) = Secret::mint(REFRESH, login.id);
     let is_current = secret.matches(&login.refresh_hash)
         && app.store().login_rotate(login.id, secret.hash, hash, now.plus(app.config.refresh_ttl)).await?;
@@ -75,9 +77,16 @@ pub(super) async fn revoke(app: &App, login: Uuid) -> ApiResult<()> {
     Ok(())
 }
 
-fn pair(app: &App, row: &UserRow, login: Uuid, refresh_token: String, now: Timestamp) -> ApiResult<TokenPair> {
+fn pair(
+    app: &App,
+    row: &UserRow,
+    login: Uuid,
+    refresh_token: String,
+    now: Timestamp,
+) -> ApiResult<TokenPair> {
     let claims = Claims::new(row.user.id, login, row.token_version, now, now.plus(app.config.access_ttl));
-    let access_token = app.signer.sign(&claims).ok_or_else(|| ApiError::internal("a token cannot be signed"))?;
+    let access_token =
+        app.signer.sign(&claims).ok_or_else(|| ApiError::internal("a token cannot be signed"))?;
     let expires_in = app.config.access_ttl.as_secs();
     Ok(TokenPair { access_token, token_type: "bearer".into(), expires_in, refresh_token })
 }

@@ -31,8 +31,8 @@ impl Default for ThrottleConfig {
             free_per_user: 5,
             free_per_ip: 50,
             first_wait: Duration::from_secs(1),
-            longest_wait: Duration::from_secs(15 * 60),
-            forget_after: Duration::from_secs(30 * 60),
+            longest_wait: Duration::from_mins(15),
+            forget_after: Duration::from_mins(30),
             capacity: 20_000,
         }
     }
@@ -203,7 +203,8 @@ mod tests {
     fn stays_within_its_capacity() {
         let throttle = Throttle::new(ThrottleConfig { capacity: 100, ..Default::default() });
         for n in 0..1_000u64 {
-            let _ = throttle.attempt(&n.to_string(), IpAddr::V4(u32::try_from(n).unwrap().into()), at(n / 10));
+            let _ =
+                throttle.attempt(&n.to_string(), IpAddr::V4(u32::try_from(n).unwrap().into()), at(n / 10));
             assert!(throttle.seen.lock().unwrap().len() <= 100);
         }
     }

@@ -51,7 +51,8 @@ pub(super) async fn get(
     }
     let (artifact, path) = app.engine.artifact_file(&caller, id, &name).await?;
     let headers = file_headers(&artifact);
-    let is_known = request.get(header::IF_NONE_MATCH).is_some_and(|tag| Some(tag) == headers.get(header::ETAG));
+    let is_known =
+        request.get(header::IF_NONE_MATCH).is_some_and(|tag| Some(tag) == headers.get(header::ETAG));
     if is_known {
         return Ok(answer(StatusCode::NOT_MODIFIED, headers, Body::empty()));
     }

@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http::request::Parts;
 use http::{HeaderValue, header};
 use serde::Serialize;
 use taskloom_engine::Watch;
@@ -18,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
-use crate::extract::Path;
+use crate::extract::{Closing, Path};
 use crate::problem::{ApiError, ApiResult};
-use crate::state::{App, Connection};
+use crate::state::App;
 
 /// A comment so often keeps proxies from closing a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -35,11 +34,13 @@ pub(super) async fn events(
     State(app): State<App>,
     Reader(caller): Reader,
     Path(id): Path<Uuid>,
-    parts: Parts,
+    Closing(closing): Closing,
 ) -> ApiResult<Response> {
-    let room = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| ApiError::unavailable("too many streams"))?;
+    let room = Arc::clone(&app.streams)
+        .try_acquire_owned()
+        .map_err(|_| ApiError::unavailable("too many streams"))?;
     let watch = app.engine.watch(&caller, id).await?;
-    let feed = Feed { watch, closing: Connection::closing(&parts), next: Next::Snapshot, _room: room };
+    let feed = Feed { watch, closing, next: Next::Snapshot, _room: room };
     let stream = stream::unfold(feed, Feed::step);
     let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     // nginx would hold events back until its buffer is full.

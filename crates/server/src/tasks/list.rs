@@ -156,16 +156,23 @@ impl ListQuery {
         let limit = in_range("limit", self.limit.unwrap_or(LIMIT), 1, MOST)?;
         let skip = in_range("skip", self.skip.unwrap_or(0), 0, MOST_SKIPPED)?;
         if self.cursor.is_some() && skip > 0 {
-            return Err(ApiError::field(FieldError::query("skip", "exclusive", "give cursor or skip, not both")));
+            return Err(ApiError::field(FieldError::query(
+                "skip",
+                "exclusive",
+                "give cursor or skip, not both",
+            )));
         }
-        let order_by = match self.order_by.as_deref().unwrap_or("created_at").parse::<OrderBy>() {
-            Ok(order_by) => order_by,
-            Err(_) => {
-                let msg = "one of created_at, priority, completed_at";
-                return Err(ApiError::field(FieldError::query("order_by", "bad_value", msg)));
-            }
+        let Ok(order_by) = self.order_by.as_deref().unwrap_or("created_at").parse::<OrderBy>() else {
+            let msg = "one of created_at, priority, completed_at";
+            return Err(ApiError::field(FieldError::query("order_by", "bad_value", msg)));
         };
-        Ok(PageSpec { limit, cursor: self.cursor, skip, order_by, descending: self.order_desc.unwrap_or(true) })
+        Ok(PageSpec {
+            limit,
+            cursor: self.cursor,
+            skip,
+            order_by,
+            descending: self.order_desc.unwrap_or(true),
+        })
     }
 }
 

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use taskloom_protocol::{Attempt, Explanation, FieldError, LogLine, Task};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Closing, Json, Path, Query};
 use crate::problem::{ApiError, ApiResult};
-use crate::state::{App, Connection};
+use crate::state::App;
 
 /// How to read one task.
 #[derive(Deserialize, IntoParams)]
@@ -33,7 +32,7 @@ pub(super) async fn get(
     Reader(caller): Reader,
     Path(id): Path<Uuid>,
     Query(query): Query<GetQuery>,
-    parts: Parts,
+    Closing(closing): Closing,
 ) -> ApiResult<Json<Task>> {
     let Some(wait) = query.wait.filter(|&seconds| seconds > 0) else {
         return Ok(Json(app.engine.get(&caller, id).await?));
@@ -41,7 +40,6 @@ pub(super) async fn get(
     if wait > 60 {
         return Err(ApiError::field(FieldError::query("wait", "out_of_range", "seconds from 0 to 60")));
     }
-    let closing = Connection::closing(&parts);
     tokio::select! {
         task = app.engine.wait(&caller, id, Duration::from_secs(wait.into())) => Ok(Json(task?)),
         () = closing.cancelled() => Ok(Json(app.engine.get(&caller, id).await?)),
@@ -104,7 +102,11 @@ pub(super) async fn logs(
         return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 10000")));
     }
     if i64::try_from(query.after).is_err() {
-        return Err(ApiError::field(FieldError::query("after", "out_of_range", "not a position of this log")));
+        return Err(ApiError::field(FieldError::query(
+            "after",
+            "out_of_range",
+            "not a position of this log",
+        )));
     }
     let (items, next_after) = app.engine.logs(&caller, id, query.after, limit).await?;
     Ok(Json(Logs { items, next_after }))

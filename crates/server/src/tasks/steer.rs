@@ -47,7 +47,11 @@ pub(super) async fn cancel(
     Query(query): Query<CancelQuery>,
 ) -> ApiResult<Json<Verdict>> {
     let task = app.engine.cancel(&writer.caller, id, query.force).await?;
-    let message = if task.state == TaskState::Revoked { "task cancelled" } else { "cancel requested; its worker stops it" };
+    let message = if task.state == TaskState::Revoked {
+        "task cancelled"
+    } else {
+        "cancel requested; its worker stops it"
+    };
     Ok(Json(Verdict { success: true, message: message.into(), task }))
 }
 
@@ -55,7 +59,11 @@ pub(super) async fn cancel(
 #[utoipa::path(post, path = "/tasks/{task_id}/retry", tag = "tasks", operation_id = "tasks_retry",
     params(("task_id" = Uuid, Path, description = "The task")),
     responses((status = 200, description = "It waits for a worker again", body = Verdict)))]
-pub(super) async fn retry(State(app): State<App>, writer: Writer, Path(id): Path<Uuid>) -> ApiResult<Json<Verdict>> {
+pub(super) async fn retry(
+    State(app): State<App>,
+    writer: Writer,
+    Path(id): Path<Uuid>,
+) -> ApiResult<Json<Verdict>> {
     let task = app.engine.retry(&writer.caller, id).await?;
     Ok(Json(Verdict { success: true, message: "task will run again".into(), task }))
 }

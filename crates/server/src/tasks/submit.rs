@@ -15,7 +15,7 @@ use crate::state::App;
 /// 201 once it is safely stored. 200 with the task that exists already if the `Idempotency-Key` was sent before or a
 /// task with the same `unique_key` has not ended; `deduplicated_by` says which.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", operation_id = "tasks_submit",
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 200,
         description = "Sending the same request again with the same key answers with the same task")),
     request_body(content = SubmitTask, example = json!({
         "task": "demo.sleep", "args": [60], "kwargs": {"steps": 10}, "name": "a nap", "priority": "normal"})),
@@ -35,7 +35,7 @@ pub(super) async fn submit(
 
 /// Submit up to 10,000 tasks, all or none.
 #[utoipa::path(post, path = "/tasks/batch", tag = "tasks", operation_id = "tasks_submit_batch",
-    params(("Idempotency-Key" = Option<String>, Header, max_length = 255,
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 200,
         description = "Sending the same request again with the same key answers with the same tasks")),
     request_body(content = Batch, example = json!({"tasks": [{"task": "demo.echo", "args": [1]}, {"task": "demo.echo"}]})),
     responses((status = 201, description = "Submitted, in the order they were sent", body = BatchAnswer)))]

@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use http::request::Parts;
 use taskloom_engine::Engine;
 use taskloom_protocol::{ClaimAnswer, ClaimRequest, Claimed, DrainRequest, TaskRef, WorkerApi, WorkerError};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::permission::WorkerToken;
-use crate::extract::Json;
+use crate::extract::{Closing, Json};
 use crate::problem::{ApiError, ApiResult};
-use crate::state::{App, Connection};
+use crate::state::App;
 use crate::worker::check;
 
 /// Between two slices of a long wait the server looks whether it shuts down or the worker has gone.
@@ -27,11 +26,9 @@ const SLICE: Duration = Duration::from_secs(1);
 pub(super) async fn claim(
     State(app): State<App>,
     _: WorkerToken,
-    parts: Parts,
-    body: axum::body::Body,
+    Closing(closing): Closing,
+    Json(request): Json<ClaimRequest>,
 ) -> ApiResult<Json<ClaimAnswer>> {
-    let closing = Connection::closing(&parts);
-    let Json(request) = Json::<ClaimRequest>::read(parts, body, &app).await?;
     check::claim(&request)?;
     let (answer, receiver) = oneshot::channel();
     // In a task of its own: a client's disconnect drops the handler, and must not drop a claim half-way.

@@ -70,7 +70,10 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 
 fn content_type(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    given.filter(|t| (1..=100).contains(&t.len()) && t.contains('/')).unwrap_or("application/octet-stream").into()
+    given
+        .filter(|t| (1..=100).contains(&t.len()) && t.contains('/'))
+        .unwrap_or("application/octet-stream")
+        .into()
 }
 
 fn too_large(most: u64) -> ApiError {
@@ -96,7 +99,8 @@ impl Incoming {
         let mut bytes = 0;
         loop {
             let frame = tokio::time::timeout(PAUSE, frames.try_next()).await;
-            let frame = frame.map_err(|_| ApiError::new(Code::RequestTimeout, "the body did not arrive in time"))?;
+            let frame =
+                frame.map_err(|_| ApiError::new(Code::RequestTimeout, "the body did not arrive in time"))?;
             let frame = frame.map_err(|_| ApiError::new(Code::Malformed, "the body broke off"))?;
             let Some(frame) = frame else { break };
             bytes += frame.len() as u64;

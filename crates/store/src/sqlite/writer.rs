@@ -63,7 +63,7 @@ trait Job: Send {
     /// Runs the body and keeps its result; false asks for its changes to be undone.
     fn run(&mut self, tx: &mut Tx) -> bool;
     /// Answers the caller: with the result if the commit went well.
-    fn answer(self: Box<Self>, commit: Result<(), &str>);
+    fn answer(self: Box<Self>, commit: Result<(), &String>);
 }
 
 struct Call<T, F> {
@@ -81,10 +81,10 @@ impl<T: Send, F: Body<T>> Job for Call<T, F> {
         matches!(self.result, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, commit: Result<(), &str>) {
+    fn answer(self: Box<Self>, commit: Result<(), &String>) {
         let result = match (commit, self.result) {
             (Ok(()), Some(result)) | (_, Some(result @ Err(_))) => result,
-            (Err(why), _) => Err(StoreError::Unavailable(why.to_owned())),
+            (Err(why), _) => Err(StoreError::Unavailable(why.clone())),
             (_, None) => Err(gone()),
         };
         // The caller may have gone; the work is done all the same.
@@ -95,14 +95,13 @@ impl<T: Send, F: Body<T>> Job for Call<T, F> {
 fn work(mut tx: Tx, mut queue: mpsc::Receiver<Box<dyn Job>>) {
     while let Some(first) = queue.blocking_recv() {
         let mut done = Vec::new();
-        let commit = group(&mut tx, first, &mut queue, &mut done);
-        let commit = commit.map_err(|error| {
+        let commit = group(&mut tx, first, &mut queue, &mut done).map_err(|error| {
             tracing::error!(%error, transactions = done.len(), "a commit failed, its callers are told");
             undo(&tx);
             error.to_string()
         });
         for job in done {
-            job.answer(commit.as_ref().map(|()| ()).map_err(String::as_str));
+            job.answer(commit.as_ref().copied());
         }
     }
 }

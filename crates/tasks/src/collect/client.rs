@@ -1,6 +1,5 @@
 //! The HTTP clients: what they dial is what was checked.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +49,11 @@ impl Clients {
     }
 }
 
+/// The name server knows no address, or does not answer.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the host's name cannot be resolved")]
+pub(crate) struct Unresolved;
+
 /// Hands back only addresses that may be dialled, so that no later answer of the name server can change the target.
 #[derive(Debug, Clone)]
 struct GuardedDns(Option<Arc<Guard>>);
@@ -59,13 +63,13 @@ impl Resolve for GuardedDns {
         let guard = self.0.clone();
         Box::pin(async move {
             // Port 0: the client puts the URL's own port in.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| Unresolved)?;
             let allowed = |address: &SocketAddr| guard.as_ref().is_none_or(|g| g.address(address.ip()));
             let (passed, refused): (Vec<_>, Vec<_>) = found.partition(allowed);
             match (passed.is_empty(), refused.is_empty()) {
                 (false, _) => Ok(Box::new(passed.into_iter()) as Addrs),
                 (true, false) => Err(Refused::Address.into()),
-                (true, true) => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+                (true, true) => Err(Unresolved.into()),
             }
         })
     }

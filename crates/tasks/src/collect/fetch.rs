@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use reqwest::header::{
-    ACCEPT, ACCEPT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
+    ACCEPT, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, USER_AGENT,
 };
 use reqwest::{Method, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +19,9 @@ use super::failure::Failure;
 use super::pacer::Pacer;
 use super::request::Plan;
 use super::retry::retry_after;
+
+/// A longer content type is cut: it stands in rows and errors.
+const MAX_CONTENT_TYPE: usize = 200;
 
 /// What a request brought.
 #[derive(Debug)]
@@ -102,6 +105,10 @@ impl Fetcher<'_> {
                 let retry_after = retry_after(response.headers(), SystemTime::now());
                 return Err(Failure::Status { status: status.as_u16(), retry_after });
             }
+            // What we asked for is unpacked already, and the header with it.
+            if header(response.headers(), &CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+                return Err(Failure::Coding);
+            }
             // Validators belong to the URL that answered, so they are of use only without a redirect.
             let validators = (redirects == 0).then(|| Validators::of(response.headers())).flatten();
             let page = self.page(hop.url, response, validators);
@@ -166,7 +173,8 @@ impl Fetcher<'_> {
             self.total.charge(bytes)?;
             body.extend_from_slice(&chunk);
         }
-        let content_type = header(response.headers(), &CONTENT_TYPE).unwrap_or_default().to_owned();
+        let content_type = header(response.headers(), &CONTENT_TYPE).unwrap_or_default();
+        let content_type = content_type[..content_type.floor_char_boundary(MAX_CONTENT_TYPE)].to_owned();
         Ok(Page { url, status: response.status().as_u16(), content_type, body, validators })
     }
 }

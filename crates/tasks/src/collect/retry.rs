@@ -56,7 +56,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
             ("Sunday, 06-Nov-94 08:49:37 GMT", Some(7)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:00:00 GMT", Some(60)),
+            ("Mon, 07 Nov 1994 08:49:30 GMT", Some(60)),
             ("-1", None),
             ("soon", None),
             ("99999999999999999999999", None),

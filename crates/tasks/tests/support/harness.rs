@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use taskloom_model::{Priority, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest, FinishAnswer,
-    FinishRequest, Json, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, Task, TaskRef, WorkerApi, WorkerError,
+    FinishRequest, Json, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, Task, TaskRef, WorkerApi,
+    WorkerError,
 };
 use taskloom_tasks::{TasksConfig, registry};
 use taskloom_worker::{CancellationToken, Worker};
@@ -27,12 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the server knows of a task.
 #[derive(Default)]
-pub struct Seen {
-    pub outcome: Option<Outcome>,
-    pub progress: f64,
-    pub detail: Value,
-    pub logs: Vec<String>,
-    pub artifacts: HashMap<String, Vec<u8>>,
+pub(crate) struct Seen {
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) progress: f64,
+    pub(crate) detail: Value,
+    pub(crate) logs: Vec<String>,
+    pub(crate) artifacts: HashMap<String, Vec<u8>>,
     cancel: bool,
 }
 
@@ -142,12 +143,12 @@ impl WorkerApi for Server {
     }
 }
 
-pub fn sha256(content: &[u8]) -> String {
+pub(crate) fn sha256(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A running worker.
-pub struct Harness {
+pub(crate) struct Harness {
     server: Arc<Server>,
     shutdown: CancellationToken,
     _work_dir: TempDir,
@@ -160,23 +161,27 @@ impl Drop for Harness {
 }
 
 impl Harness {
-    pub fn start(config: &TasksConfig) -> Self {
+    pub(crate) fn start(config: &TasksConfig) -> Self {
         let server = Arc::new(Server::default());
         let work_dir = tempfile::tempdir().unwrap();
-        let worker =
-            Worker::builder(server.clone(), registry(config)).work_dir(work_dir.path()).concurrency(4).build();
+        let worker = Worker::builder(server.clone(), registry(config))
+            .work_dir(work_dir.path())
+            .concurrency(4)
+            .build();
         let shutdown = CancellationToken::new();
         tokio::spawn(worker.run(shutdown.clone()));
         Self { server, shutdown, _work_dir: work_dir }
     }
 
     /// Hands out a task's attempt and returns its id.
-    pub fn submit(&self, task: &str, args: &Value, kwargs: &Value, attempt: u32) -> Uuid {
+    pub(crate) fn submit(&self, task: &str, args: &Value, kwargs: &Value, attempt: u32) -> Uuid {
         self.submit_text(task, &args.to_string(), &kwargs.to_string(), attempt)
     }
 
-    pub fn submit_text(&self, task: &str, args: &str, kwargs: &str, attempt: u32) -> Uuid {
-        let raw = |text: &str| -> Json { to_raw_value(&serde_json::from_str::<&serde_json::value::RawValue>(text).unwrap()).unwrap() };
+    pub(crate) fn submit_text(&self, task: &str, args: &str, kwargs: &str, attempt: u32) -> Uuid {
+        let raw = |text: &str| -> Json {
+            to_raw_value(&serde_json::from_str::<&serde_json::value::RawValue>(text).unwrap()).unwrap()
+        };
         let id = Uuid::now_v7();
         let claimed = Claimed {
             id,
@@ -198,7 +203,7 @@ impl Harness {
     }
 
     /// Waits for the end of a task.
-    pub async fn end(&self, id: Uuid) -> Seen {
+    pub(crate) async fn end(&self, id: Uuid) -> Seen {
         let ended = |state: &mut State| {
             let seen = state.seen.get_mut(&id)?;
             seen.outcome.is_some().then(|| std::mem::take(seen))
@@ -207,16 +212,18 @@ impl Harness {
     }
 
     /// Waits until the task has reported such a detail.
-    pub async fn detail(&self, id: Uuid, wanted: impl Fn(&Value) -> bool) {
-        self.server.until(|state| state.seen.get(&id).is_some_and(|seen| wanted(&seen.detail)).then_some(())).await;
+    pub(crate) async fn detail(&self, id: Uuid, wanted: impl Fn(&Value) -> bool) {
+        self.server
+            .until(|state| state.seen.get(&id).is_some_and(|seen| wanted(&seen.detail)).then_some(()))
+            .await;
     }
 
-    pub fn cancel(&self, id: Uuid) {
+    pub(crate) fn cancel(&self, id: Uuid) {
         self.server.change(id, |seen| seen.cancel = true);
     }
 
     /// Runs a task to its end.
-    pub async fn run(&self, task: &str, args: &Value, kwargs: &Value) -> Seen {
+    pub(crate) async fn run(&self, task: &str, args: &Value, kwargs: &Value) -> Seen {
         let id = self.submit(task, args, kwargs, 1);
         self.end(id).await
     }
@@ -224,7 +231,7 @@ impl Harness {
 
 impl Seen {
     /// The result of a task that should have succeeded.
-    pub fn result(&self) -> Value {
+    pub(crate) fn result(&self) -> Value {
         match self.outcome.as_ref().unwrap() {
             Outcome::Success { result } => serde_json::from_str(result.get()).unwrap(),
             other => panic!("not a success: {other:?}"),
@@ -232,7 +239,7 @@ impl Seen {
     }
 
     /// `fatal kind: message` or `error kind: message` of a task that should have failed.
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         match self.outcome.as_ref().unwrap() {
             Outcome::Fatal { error } => format!("fatal {}: {}", error.kind, error.message),
             Outcome::Error { error, .. } => format!("error {}: {}", error.kind, error.message),
@@ -240,11 +247,11 @@ impl Seen {
         }
     }
 
-    pub fn text(&self, artifact: &str) -> String {
+    pub(crate) fn text(&self, artifact: &str) -> String {
         String::from_utf8(self.artifacts[artifact].clone()).unwrap()
     }
 
-    pub fn rows(&self, artifact: &str) -> Vec<Value> {
+    pub(crate) fn rows(&self, artifact: &str) -> Vec<Value> {
         self.text(artifact).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }

@@ -20,9 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 
 /// Requests that the gate holds back until all of them are there.
-pub const GATE: usize = 8;
+pub(crate) const GATE: usize = 8;
 /// Rows of the big page.
-pub const BIG: usize = 5_000;
+pub(crate) const BIG: usize = 5_000;
 
 /// What the server measured.
 #[derive(Default)]
@@ -40,43 +40,42 @@ struct Inner {
 
 /// The site.
 #[derive(Clone)]
-pub struct Site {
+pub(crate) struct Site {
     inner: Arc<Inner>,
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Site {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let inner =
-            Inner { measured: Mutex::default(), gate: Barrier::new(GATE), version: Mutex::new(1) };
+        let inner = Inner { measured: Mutex::default(), gate: Barrier::new(GATE), version: Mutex::new(1) };
         let site = Self { inner: Arc::new(inner), address };
         let app = routes().with_state(site.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         site
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Requests for a path so far.
-    pub fn hits(&self, path: &str) -> u32 {
+    pub(crate) fn hits(&self, path: &str) -> u32 {
         self.inner.measured.lock().unwrap().hits.get(path).copied().unwrap_or(0)
     }
 
-    pub fn all_hits(&self) -> u32 {
+    pub(crate) fn all_hits(&self) -> u32 {
         self.inner.measured.lock().unwrap().hits.values().sum()
     }
 
     /// The most requests that were being answered at one moment.
-    pub fn most_in_flight(&self) -> usize {
+    pub(crate) fn most_in_flight(&self) -> usize {
         self.inner.measured.lock().unwrap().most_in_flight
     }
 
     /// Changes what `/tagged` pages say.
-    pub fn change(&self) {
+    pub(crate) fn change(&self) {
         *self.inner.version.lock().unwrap() += 1;
     }
 
@@ -118,6 +117,7 @@ fn routes() -> Router<Site> {
         .route("/tagged/{n}", get(tagged))
         .route("/json/{n}", get(json))
         .route("/big", get(big))
+        .route("/brotli", get(brotli))
         .route("/formula", get(formula))
         .route("/to", get(to))
         .route("/seen", get(seen))
@@ -215,6 +215,11 @@ async fn json(State(site): State<Site>, Path(n): Path<u32>) -> Response {
     ([(header::CONTENT_TYPE, "application/vnd.api+json")], body).into_response()
 }
 
+async fn brotli(State(site): State<Site>) -> Response {
+    site.hit("/brotli".into());
+    ([(header::CONTENT_TYPE, "text/html"), (header::CONTENT_ENCODING, "br")], "not really").into_response()
+}
+
 async fn big(State(site): State<Site>) -> Response {
     site.hit("/big".into());
     let rows: String = (0..BIG).map(|n| format!("<li><a href=/{n}>Row {n}</a><b>{n}</b></li>\n")).collect();
@@ -234,7 +239,8 @@ async fn to(State(site): State<Site>, Query(query): Query<HashMap<String, String
 /// The headers that arrived, as JSON.
 async fn seen(State(site): State<Site>, headers: HeaderMap) -> Response {
     site.hit("/seen".into());
-    let seen: HashMap<_, _> = headers.iter().map(|(k, v)| (k.to_string(), v.to_str().unwrap().to_owned())).collect();
+    let seen: HashMap<_, _> =
+        headers.iter().map(|(k, v)| (k.to_string(), v.to_str().unwrap().to_owned())).collect();
     ([(header::CONTENT_TYPE, "application/json")], serde_json::to_string(&seen).unwrap()).into_response()
 }
 

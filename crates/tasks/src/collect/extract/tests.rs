@@ -127,6 +127,16 @@ fn output_is_bounded_however_small_the_page() {
 }
 
 #[test]
+fn deep_nesting_costs_time_but_no_stack() {
+    let deep = format!("{}x", "<div>".repeat(20_000));
+    let spec = json!({"rows": "div:first-child:last-child", "fields": {"none": "p"}});
+    let answer = rows_within(spec, &deep, Limit::start(None));
+    assert!(matches!(answer, Ok(_) | Err(ExtractError::Spent(Spent::Time))), "{answer:?}");
+    let title = title(&deep, &mut Limit::start(None));
+    assert_eq!(title, Ok(None));
+}
+
+#[test]
 fn a_page_that_takes_too_long_is_given_up() {
     let spec = json!({"fields": {"a": "p"}});
     assert_eq!(rows_within(spec, "<p>x", Limit::of(Duration::ZERO, 99)), Err(Spent::Time.into()));

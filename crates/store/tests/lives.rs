@@ -1,0 +1,328 @@
+//! Random lives, once through the pure state machine and once through the store: they must not differ.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use taskloom_model::{
+    Action, Backoff, Effect, Finish, Life, ParentPolicy, Phase, Priority, Reason, Rules, Start, Timestamp, next, start,
+};
+use taskloom_protocol::{Register, Task, TaskRef};
+use taskloom_store::{
+    BeatItem, ClaimSpec, FinishItem, Made, NewTask, NewWorker, Note, Request, Store, StoreOptions, Submission,
+    SubmitOutcome,
+};
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(15);
+const GRACE: Duration = Duration::from_secs(5);
+const RANDOM: f64 = 0.5;
+
+#[derive(Debug, Clone)]
+enum Draw {
+    Promote,
+    Claim(u8),
+    Beat(bool),
+    Finish(bool, Finish),
+    Cancel(bool),
+    Expire,
+    Reap,
+    Drain(bool),
+    Retry,
+}
+
+fn draw() -> impl Strategy<Value = Draw> {
+    let finish = prop_oneof![
+        2 => Just(Finish::Success),
+        3 => (0u64..20).prop_map(|s| Finish::Error { retry_in: (s < 10).then(|| Duration::from_secs(s)) }),
+        1 => Just(Finish::Fatal),
+        1 => Just(Finish::Timeout),
+        1 => (0u64..20).prop_map(|s| Finish::Snooze(Duration::from_secs(s))),
+        1 => Just(Finish::Cancelled),
+    ];
+    let right = prop::bool::weighted(0.85);
+    prop_oneof![
+        4 => Just(Draw::Promote),
+        5 => (0u8..3).prop_map(Draw::Claim),
+        2 => right.prop_map(Draw::Beat),
+        4 => (right, finish).prop_map(|(r, f)| Draw::Finish(r, f)),
+        1 => prop::bool::weighted(0.3).prop_map(Draw::Cancel),
+        1 => Just(Draw::Expire),
+        2 => Just(Draw::Reap),
+        2 => right.prop_map(Draw::Drain),
+        2 => Just(Draw::Retry),
+    ]
+}
+
+fn worker(number: u8) -> Uuid {
+    Uuid::from_u128(1_000 + u128::from(number))
+}
+
+/// One task in both worlds.
+struct Both {
+    store: Store,
+    id: Uuid,
+    rules: Rules,
+    life: Life,
+    now: Timestamp,
+}
+
+impl Both {
+    /// The step that the model takes, if any.
+    fn model(&self, action: Action) -> Option<Life> {
+        match next(&self.life, &self.rules, action, self.now, RANDOM).ok()?.effect {
+            Effect::Become(life) => Some(life),
+            Effect::Forget => None,
+        }
+    }
+
+    fn holder(&self) -> Uuid {
+        match self.life.phase {
+            Phase::Running { session, .. } => session,
+            _ => worker(0),
+        }
+    }
+
+    fn held(&self, right: bool) -> TaskRef {
+        TaskRef { id: self.id, epoch: if right { self.life.epoch } else { self.life.epoch.wrapping_sub(1) } }
+    }
+
+    async fn take(&mut self, draw: &Draw) {
+        let (store, now) = (self.store.clone(), self.now);
+        let expected = match draw {
+            Draw::Promote => {
+                store.task_promote(now, 10).await.unwrap();
+                self.model(Action::Promote)
+            }
+            Draw::Claim(who) => {
+                let queues: Arc<[String]> = vec!["other".to_owned(), "default".to_owned()].into();
+                let spec = ClaimSpec { session: worker(*who), queues, limit: 5, lease: LEASE, now };
+                store.task_claim(spec).await.unwrap();
+                self.model(Action::Claim { session: worker(*who), lease: LEASE })
+            }
+            Draw::Beat(right) => {
+                let item = BeatItem { task: self.held(*right), progress: Some(7.0), detail: None, logs: vec![] };
+                let answer = store.task_beat(self.holder(), vec![item], LEASE, now).await.unwrap();
+                let expected = self.model(Action::Beat { epoch: self.held(*right).epoch, lease: LEASE });
+                assert_eq!(answer.lost.is_empty(), expected.is_some());
+                expected
+            }
+            Draw::Finish(right, finish) => {
+                let (task, note) = (self.held(*right), Note::default());
+                let item = FinishItem { task, finish: *finish, note, logs: vec![], random: RANDOM };
+                let (_, lost) = store.task_finish(self.holder(), vec![item], now).await.unwrap();
+                let expected = self.model(Action::Finish { epoch: task.epoch, finish: *finish });
+                assert_eq!(lost.is_empty(), expected.is_some());
+                expected
+            }
+            Draw::Drain(right) => {
+                let task = self.held(*right);
+                store.task_drain(self.holder(), vec![task], now).await.unwrap();
+                self.model(Action::Drain { epoch: task.epoch })
+            }
+            Draw::Reap => {
+                store.task_reap(now, GRACE, 10, || RANDOM).await.unwrap();
+                self.model(Action::Reap { grace: GRACE })
+            }
+            Draw::Cancel(force) => self.by_hand(Action::Cancel { force: *force }).await,
+            Draw::Expire => self.by_hand(Action::Expire).await,
+            Draw::Retry => self.by_hand(Action::Retry).await,
+        };
+        self.life = expected.unwrap_or(self.life);
+    }
+
+    async fn by_hand(&self, action: Action) -> Option<Life> {
+        let expected = self.model(action);
+        let answer = self.store.task_step(Request::new(self.id, action), self.now).await.unwrap();
+        assert_eq!(answer.is_ok(), expected.is_some(), "{action:?}");
+        expected
+    }
+
+    /// What the store shows of the task is what the model says.
+    async fn compare(&self, after: &Draw) {
+        let task: Task = self.store.task_get(self.id, None).await.unwrap().unwrap();
+        let Life { epoch, attempt, refunds, .. } = self.life;
+        assert_eq!((task.state, task.reason), (self.life.state(), self.life.reason()), "after {after:?}");
+        assert_eq!((task.epoch, task.attempt), (epoch, attempt), "after {after:?}");
+        assert_eq!(task.max_attempts, self.rules.max_attempts + refunds, "after {after:?}");
+        match self.life.phase {
+            Phase::Scheduled { run_at, .. } => assert_eq!(task.scheduled_at, Some(run_at)),
+            Phase::Running { started_at, .. } => assert_eq!(task.started_at, Some(started_at)),
+            Phase::Ended { at, .. } => assert_eq!(task.completed_at, Some(at)),
+            _ => {}
+        }
+        let attempts = self.store.task_attempts(self.id).await.unwrap();
+        let numbers: Vec<u32> = attempts.iter().map(|a| a.attempt).collect();
+        assert_eq!(numbers, (1..=attempt).collect::<Vec<_>>(), "every attempt is in the history once");
+    }
+}
+
+fn new_task(rules: &Rules, run_at: Option<Timestamp>) -> NewTask {
+    NewTask {
+        id: Uuid::now_v7(),
+        user_id: Uuid::from_u128(1),
+        handler: "demo.echo".into(),
+        queue: "default".into(),
+        priority: Priority::Normal,
+        name: None,
+        task_type: None,
+        args: None,
+        kwargs: None,
+        max_attempts: rules.max_attempts,
+        timeout_ms: rules.timeout.map(|t| t.as_millis() as u64),
+        soft_timeout_ms: None,
+        backoff: Some(rules.backoff),
+        run_at,
+        expires_at: rules.expires_at,
+        tags: vec!["one".into()],
+        metadata: None,
+        model_id: None,
+        parent_id: None,
+        depends_on: vec![],
+        on_parent_failure: ParentPolicy::Skip,
+        unique_key: None,
+    }
+}
+
+async fn open() -> (Store, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { synchronous: taskloom_store::Synchronous::Normal, ..StoreOptions::sqlite(dir.path().join("t.db")) };
+    let store = Store::open(&options).unwrap();
+    for number in 0..3 {
+        let hello = Register {
+            protocol: 1,
+            session: worker(number),
+            name: format!("w{number}"),
+            queues: vec!["default".into()],
+            handlers: vec![],
+            concurrency: 1,
+            version: String::new(),
+        };
+        store.worker_register(NewWorker { hello, embedded: false }, Timestamp::MIN).await.unwrap();
+    }
+    (store, dir)
+}
+
+async fn submit(store: &Store, task: NewTask, now: Timestamp) -> Life {
+    let submission = Submission { tasks: vec![task].into(), idempotency: None, now };
+    match store.task_submit(submission).await.unwrap() {
+        SubmitOutcome::Done(made) => match made[..] {
+            [Made::New(life)] => life,
+            ref other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    (1u32..4, prop::option::of(1u64..40), prop::option::of(0u64..500)).prop_map(|(max_attempts, timeout, expires)| Rules {
+        max_attempts,
+        timeout: timeout.map(Duration::from_secs),
+        backoff: Backoff::default(),
+        expires_at: expires.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn the_store_lives_what_the_model_decides(
+        rules in rules(),
+        delay in prop::option::of(0u64..60),
+        draws in prop::collection::vec((draw(), 0u64..30), 1..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let (store, _dir) = open().await;
+            let mut now = Timestamp::MIN.plus(Duration::from_secs(1));
+            let run_at = delay.map(|s| now.plus(Duration::from_secs(s)));
+            let task = new_task(&rules, run_at);
+            let id = task.id;
+            let life = submit(&store, task, now).await;
+            assert_eq!(life, start(Start { run_at, deps_left: 0 }, now));
+            let mut both = Both { store, id, rules, life, now };
+            for (draw, seconds) in draws {
+                now = now.plus(Duration::from_secs(seconds));
+                both.now = now;
+                both.take(&draw).await;
+                both.compare(&draw).await;
+            }
+            assert_eq!(both.store.check().await.unwrap(), vec![]);
+        });
+    }
+
+    #[test]
+    fn children_follow_their_parents(
+        policies in prop::collection::vec(0usize..3, 1..6),
+        parents in 1usize..4,
+        ends in prop::collection::vec(0u8..3, 4),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let (store, _dir) = open().await;
+            let now = Timestamp::MIN.plus(Duration::from_secs(1));
+            let rules = Rules { max_attempts: 1, timeout: None, backoff: Backoff::default(), expires_at: None };
+            let mut parent_ids = Vec::new();
+            for _ in 0..parents {
+                let task = new_task(&rules, None);
+                parent_ids.push(task.id);
+                submit(&store, task, now).await;
+            }
+            let mut children = Vec::new();
+            for policy in &policies {
+                let policy = ParentPolicy::ALL[*policy];
+                let child = NewTask { depends_on: parent_ids.clone(), on_parent_failure: policy, ..new_task(&rules, None) };
+                let grandchild = NewTask { depends_on: vec![child.id], ..new_task(&rules, None) };
+                children.push((child.id, policy, grandchild.id));
+                submit(&store, child, now).await;
+                submit(&store, grandchild, now).await;
+            }
+            let ends = &ends[..parents];
+            for (parent, end) in parent_ids.iter().zip(ends) {
+                if *end == 0 {
+                    end_by_success(&store, *parent, now).await;
+                } else {
+                    // By force: an earlier claim may hold it.
+                    let cancel = Request::new(*parent, Action::Cancel { force: true });
+                    store.task_step(cancel, now).await.unwrap().unwrap();
+                }
+            }
+            let broken = ends.iter().any(|end| *end != 0);
+            for (child, policy, grandchild) in children {
+                let child = store.task_get(child, None).await.unwrap().unwrap();
+                let grandchild = store.task_get(grandchild, None).await.unwrap().unwrap();
+                let expected = match (broken, policy) {
+                    (false, _) | (true, ParentPolicy::Run) => ("ready", None, "blocked"),
+                    (true, ParentPolicy::Skip) => ("revoked", Some(Reason::DependencyFailed), "revoked"),
+                    (true, ParentPolicy::Fail) => ("failed", Some(Reason::DependencyFailed), "revoked"),
+                };
+                assert_eq!((child.state.name(), child.reason, grandchild.state.name()), expected);
+                assert_eq!(child.parent_ids.len(), parents);
+            }
+            assert_eq!(store.check().await.unwrap(), vec![]);
+        });
+    }
+}
+
+async fn end_by_success(store: &Store, id: Uuid, now: Timestamp) {
+    let queues: Arc<[String]> = vec!["default".to_owned()].into();
+    let spec = ClaimSpec { session: worker(1), queues, limit: 100, lease: LEASE, now };
+    let mut claimed = store.task_claim(spec).await.unwrap().claimed;
+    claimed.retain(|task| task.id == id);
+    let epoch = match claimed.first() {
+        Some(task) => task.epoch,
+        None => store.task_get(id, None).await.unwrap().unwrap().epoch,
+    };
+    let item = FinishItem {
+        task: TaskRef { id, epoch },
+        finish: Finish::Success,
+        note: Note::default(),
+        logs: vec![],
+        random: RANDOM,
+    };
+    let (_, lost) = store.task_finish(worker(1), vec![item], now).await.unwrap();
+    assert_eq!(lost, vec![]);
+}
