@@ -67,8 +67,8 @@ impl<'a> Call<'a> {
         Self { method, path: path.into(), query, body, idempotency_key, timeout: CALL_TIMEOUT }
     }
 
-    pub(crate) fn query(mut self, name: &'a str, value: impl ToString) -> Self {
-        self.query.push((name, value.to_string()));
+    pub(crate) fn query(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
         self
     }
 
@@ -214,9 +214,12 @@ impl Client {
         if response.status().is_success() {
             return Ok(response);
         }
-        let status = response.status();
+        let (status, path) = (response.status(), response.url().path().to_owned());
         let text = self.read_body(response).await.unwrap_or_default();
-        Err(problem::explain(&self.server, status, &text, self.auth.is_known()))
+        let error = problem::explain(&self.server, status, &text, self.auth.is_known());
+        let about_task = path.contains("/api/v1/tasks/")
+            && matches!(status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
+        Err(if about_task { error.hint("`taskloom list` shows the tasks that are there") } else { error })
     }
 
     async fn read_body(&self, mut response: Response) -> Result<String, CliError> {

@@ -58,7 +58,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::ApiKey(args) => online(args.run(environment)),
         Command::Config(args) => args.run(environment),
         Command::Migrate(args) => args.run(environment),
-        Command::Completions(args) => args.run(),
+        Command::Completions(args) => Ok(args.run()),
     }
 }
 

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Environment, Secret};
+use crate::credentials::private_file;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Output;
 use admin::FirstPassword;
@@ -59,6 +60,7 @@ impl Dev {
         let data = DataDir::take(dir, &database)?;
         let (listener, address) = listen::bind(&config.server.host, config.server.port)?;
         let secret_key = data.secret_key(&config.auth.secret_key)?;
+        make_private(&database)?;
         let store = Store::open(&settings::store(&config, &database))
             .map_err(|e| CliError::failed(format!("cannot open the database {}: {e}", database.display())))?;
         Ok(Self { config, data, secret_key, listener, address, store })
@@ -122,6 +124,15 @@ impl Dev {
         banner::print(&ready, out);
         Ok(())
     }
+}
+
+/// SQLite gives its other files the rights of the first.
+fn make_private(database: &Path) -> Result<(), CliError> {
+    if database.exists() {
+        return Ok(());
+    }
+    let made = private_file(database, false);
+    made.map(drop).map_err(|e| CliError::failed(format!("cannot create {}: {e}", database.display())))
 }
 
 /// What the last process held when it ended without a drain is free again.

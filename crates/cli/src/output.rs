@@ -16,6 +16,7 @@ use crate::config::Environment;
 
 /// Where and how to print.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts about two streams")]
 pub(crate) struct Output {
     /// Machine output instead of text for people.
     pub(crate) json: bool,
@@ -38,6 +39,7 @@ pub(crate) enum Tone {
     Strong,
 }
 
+#[expect(clippy::unused_self, reason = "whoever prints was handed an Output")]
 impl Output {
     /// Colours only on a terminal, and not with `NO_COLOR`.
     pub(crate) fn new(json: bool, environment: &Environment) -> Self {

@@ -88,7 +88,7 @@ impl Follower<'_> {
     async fn step(&mut self, view: &mut View) -> Result<Option<Watched>, CliError> {
         let mut call = Call::get(&self.path);
         if !self.streams {
-            call = call.query("wait", POLL_WAIT.as_secs()).longer(POLL_WAIT);
+            call = call.query("wait", POLL_WAIT.as_secs().to_string()).longer(POLL_WAIT);
         }
         let asked = Instant::now();
         let body = self.client.call(call).await?;

@@ -7,8 +7,6 @@ use serde_json::{Value, json};
 use taskloom_worker::{Args, Context, HandlerError, Kwargs, Registry};
 use tokio::time::{Instant, sleep_until};
 
-use crate::stopped;
-
 pub(crate) fn register(registry: &mut Registry) {
     registry
         .register("demo.echo", echo)
@@ -55,7 +53,7 @@ async fn sleep(
         let share = f64::from(step) / f64::from(steps);
         tokio::select! {
             biased;
-            () = ctx.cancelled() => return Err(stopped(&ctx)),
+            () = ctx.cancelled() => return Err(HandlerError::cancelled()),
             () = sleep_until(start + Duration::from_secs_f64(seconds * share)) => {}
         }
         ctx.progress_with(100.0 * share, json!({"step": step, "steps": steps}));

@@ -1,4 +1,10 @@
 //! The demo handlers, run by a worker.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::float_cmp,
+    reason = "a test may panic; percentages are exact"
+)]
 
 #[path = "support/harness.rs"]
 mod harness;

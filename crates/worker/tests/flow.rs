@@ -253,22 +253,39 @@ async fn progress_and_lines_travel_with_heartbeats_while_the_handler_runs() {
 async fn a_finish_does_not_overtake_lines_on_their_way() {
     let fake = Fake::new();
     fake.change(|state| state.hold_beats = true);
-    let go_on = Arc::new(tokio::sync::Notify::new());
+    let ended = Arc::new(AtomicUsize::new(0));
+    let (go_on, counter) = (Arc::new(tokio::sync::Notify::new()), Arc::clone(&ended));
     let gate = Arc::clone(&go_on);
     let registry = Registry::new().with("talks", move |ctx: Context| {
-        let gate = Arc::clone(&gate);
+        let (gate, counter) = (Arc::clone(&gate), Arc::clone(&counter));
         async move {
             ctx.info("on its way");
             gate.notified().await;
+            ctx.info("afterwards");
+            counter.fetch_add(1, Ordering::SeqCst);
             Ok::<_, HandlerError>(())
         }
     });
-    let task = fake.push("talks", json!([]), json!({}));
     let running = Running::start(&fake, registry);
-    fake.until(|state| (state.claims.len() == 2).then_some(())).await;
+    let task = fake.push("talks", json!([]), json!({}));
+    fake.until(|state| {
+        let carries_lines =
+            |beat: &taskloom_protocol::Beat| beat.tasks.iter().any(|line| !line.logs.is_empty());
+        state.beats_in.iter().any(carries_lines).then_some(())
+    })
+    .await;
     go_on.notify_one();
+    while ended.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(fake.state().finish_of(task).is_none(), "the finish waits for the heartbeat");
     fake.change(|state| state.hold_beats = false);
-    fake.finished(task).await;
-    assert_eq!(fake.state().lines_of(task).len(), 1);
+    let finish = fake.finished(task).await;
+    let said: Vec<_> = finish.logs.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(said, ["afterwards"]);
+    assert_eq!(fake.state().lines_of(task)[0].message, "on its way");
     running.stop().await.unwrap();
 }

@@ -47,9 +47,6 @@ pub(super) fn explain(server: &str, status: StatusCode, text: &str, known: bool)
                 .hint(format!("log in: taskloom login --server {server} (or set TASKLOOM_TOKEN)"))
         }
         StatusCode::FORBIDDEN => CliError::new(Exit::NoAccess, message),
-        StatusCode::NOT_FOUND => {
-            CliError::new(Exit::Refused, message).hint("`taskloom list` shows the tasks that are there")
-        }
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             CliError::new(Exit::NoAccess, message).hint("try again in a moment")
         }
@@ -68,8 +65,12 @@ fn sentence(problem: &Problem) -> String {
         return if problem.detail.is_empty() { problem.title.clone() } else { problem.detail.clone() };
     }
     let fields = problem.errors.iter().map(|field| {
-        let place: Vec<_> =
-            field.loc.iter().skip_while(|part| *part == "body" || *part == "query").cloned().collect();
+        let place: Vec<_> = field
+            .loc
+            .iter()
+            .skip_while(|part| ["body", "query", "path"].contains(&part.as_str()))
+            .cloned()
+            .collect();
         if place.is_empty() { field.msg.clone() } else { format!("{}: {}", place.join("."), field.msg) }
     });
     fields.collect::<Vec<_>>().join("\n")

@@ -97,7 +97,7 @@ mod tests {
         let mut parser = Parser::default();
         assert!(parser.feed(b"data: ").is_empty());
         for _ in 0..10 {
-            assert!(parser.feed(&[b'x'; 1 << 20]).is_empty());
+            assert!(parser.feed(&vec![b'x'; 1 << 20]).is_empty());
         }
         assert!(parser.line.len() <= MOST_BYTES);
         assert!(parser.feed(b"\n\n").is_empty());

@@ -30,7 +30,7 @@ impl Cancel {
         let (client, out) = connect(&self.connection, environment)?;
         let mut call = Call::post(format!("/tasks/{}/cancel", segment(&self.id)));
         if self.force {
-            call = call.query("force", true);
+            call = call.query("force", "true");
         }
         let body = client.call(call).await?;
         if out.json {

@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::error::{CliResult, Exit};
+use crate::error::Exit;
 use crate::output;
 
 /// Print the completion script of a shell
@@ -26,7 +26,7 @@ enum KnownShell {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> CliResult {
+    pub(crate) fn run(self) -> Exit {
         let shell = match self.shell {
             KnownShell::Bash => Shell::Bash,
             KnownShell::Zsh => Shell::Zsh,
@@ -35,6 +35,6 @@ impl Completions {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "taskloom", &mut script);
         output::raw(&script);
-        Ok(Exit::Ok)
+        Exit::Ok
     }
 }

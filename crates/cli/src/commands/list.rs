@@ -61,7 +61,7 @@ impl List {
         let (client, out) = connect(&self.connection, environment)?;
         if !self.all_pages {
             let body = client.call(self.page(self.limit, self.cursor.as_deref())).await?;
-            return self.one_page(&body, out);
+            return one_page(&body, out);
         }
         let mut cursor = self.cursor.clone();
         let mut seen = 0;
@@ -83,7 +83,7 @@ impl List {
     }
 
     fn page(&self, limit: u32, cursor: Option<&str>) -> Call<'static> {
-        let mut call = Call::get("/tasks").query("limit", limit);
+        let mut call = Call::get("/tasks").query("limit", limit.to_string());
         let filters =
             [("status", &self.status), ("task", &self.task), ("queue", &self.queue), ("tag", &self.tag)];
         for (name, value) in filters {
@@ -96,20 +96,20 @@ impl List {
             None => call,
         }
     }
+}
 
-    fn one_page(&self, body: &Body, out: Output) -> CliResult {
-        if out.json {
-            out.line(&body.0);
-            return Ok(Exit::Ok);
-        }
-        let page: Page = body.read()?;
-        show(&page.items, out, true);
-        if page.next_cursor.is_some() {
-            let shown = page.items.len();
-            out.note(format!("{shown} of {}; --all-pages or --limit shows more", page.total));
-        }
-        Ok(Exit::Ok)
+fn one_page(body: &Body, out: Output) -> CliResult {
+    if out.json {
+        out.line(&body.0);
+        return Ok(Exit::Ok);
     }
+    let page: Page = body.read()?;
+    show(&page.items, out, true);
+    if page.next_cursor.is_some() {
+        let shown = page.items.len();
+        out.note(format!("{shown} of {}; --all-pages or --limit shows more", page.total));
+    }
+    Ok(Exit::Ok)
 }
 
 fn show(tasks: &[Task], out: Output, first: bool) {

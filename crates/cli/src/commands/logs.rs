@@ -64,7 +64,9 @@ impl Logs {
 /// Prints all lines after `after`; answers where to go on.
 async fn show(client: &Client, path: &str, mut after: u64, out: Output) -> Result<u64, CliError> {
     loop {
-        let call = Call::get(format!("{path}/logs")).query("after", after).query("limit", PAGE);
+        let call = Call::get(format!("{path}/logs"))
+            .query("after", after.to_string())
+            .query("limit", PAGE.to_string());
         let page: Page = client.call(call).await?.read()?;
         for item in &page.items {
             out.line(if out.json { item.get().to_owned() } else { for_people(item, out)? });

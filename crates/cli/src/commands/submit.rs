@@ -93,7 +93,7 @@ impl Submit {
             out.note(format!("{} {id}", out.paint_note(Tone::Faint, "task")));
         }
         let watched = watch::watch(&client, &id, view, None).await?;
-        conclude(&client, watched, &id, out)
+        Ok(conclude(&client, watched, &id, out))
     }
 
     fn task(&self) -> Result<SubmitTask, CliError> {
@@ -181,12 +181,12 @@ fn say_submitted(task: &Task, body: &str, out: Output) -> Exit {
 }
 
 /// Says how the watched task ended and turns it into the exit status.
-pub(super) fn conclude(client: &Client, watched: Watched, id: &str, out: Output) -> CliResult {
+pub(super) fn conclude(client: &Client, watched: Watched, id: &str, out: Output) -> Exit {
     let (task, body) = match watched {
         Watched::Ended(task, body) => (task, body),
         Watched::TimeIsUp => {
             out.note(format!("the task goes on; wait again with `taskloom wait {id}`"));
-            return Ok(Exit::Unfinished);
+            return Exit::Unfinished;
         }
         Watched::Interrupted => {
             let server = client.server();
@@ -194,12 +194,12 @@ pub(super) fn conclude(client: &Client, watched: Watched, id: &str, out: Output)
                 "\nstopped watching; the task goes on\n  watch again:  taskloom wait {id} --server {server}\n  \
                  cancel it:    taskloom cancel {id} --server {server}"
             ));
-            return Ok(Exit::Interrupted);
+            return Exit::Interrupted;
         }
     };
     if out.json {
         out.line(body);
-        return Ok(Exit::of_task(task.status));
+        return Exit::of_task(task.status);
     }
     let took = task.run_time(task.created_at).map(|t| format!(" in {}", duration(t))).unwrap_or_default();
     match task.status {
@@ -218,12 +218,11 @@ pub(super) fn conclude(client: &Client, watched: Watched, id: &str, out: Output)
             out.note(format!("{}{reason}", out.paint_note(Tone::Warn, task.status.name())));
         }
     }
-    Ok(Exit::of_task(task.status))
+    Exit::of_task(task.status)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     fn named(kwargs: Option<&str>, pairs: &[&str]) -> Result<String, String> {
         let argv = ["taskloom", "submit", "x"].into_iter().map(str::to_owned);

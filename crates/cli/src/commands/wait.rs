@@ -34,6 +34,6 @@ impl Wait {
         let view = if self.quiet || out.json { View::silent() } else { View::new(out) };
         let limit = self.timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         let watched = watch::watch(&client, &segment(&self.id), view, limit).await?;
-        conclude(&client, watched, &self.id, out)
+        Ok(conclude(&client, watched, &self.id, out))
     }
 }

@@ -84,7 +84,7 @@ impl Environment {
             let Some(rest) = name.strip_prefix("TASKLOOM_") else { continue };
             match rest.split_once("__") {
                 Some((section, key)) => {
-                    layer.entries.push(self.entry(schema, name, section, key, &variable.value))
+                    layer.entries.push(self.entry(schema, name, section, key, &variable.value));
                 }
                 None if OTHERS.contains(&name.as_str()) => {}
                 None => {

@@ -167,13 +167,12 @@ fn merge(schema: &Schema, layers: Vec<Layer>) -> Result<Merged, ConfigErrors> {
 
 fn set(settings: &mut Vec<(String, Setting)>, entry: Entry) {
     let setting = Setting { value: entry.value, source: Some(entry.source) };
-    match settings.iter_mut().find(|(key, _)| *key == entry.key) {
-        Some((_, known)) => *known = setting,
-        None => {
-            let after = settings.iter().rposition(|(key, _)| section_of(key) == section_of(&entry.key));
-            settings.insert(after.map_or(settings.len(), |at| at + 1), (entry.key, setting));
-        }
+    if let Some((_, known)) = settings.iter_mut().find(|(key, _)| *key == entry.key) {
+        *known = setting;
+        return;
     }
+    let last = settings.iter().rposition(|(key, _)| section_of(key) == section_of(&entry.key));
+    settings.insert(last.map_or(settings.len(), |at| at + 1), (entry.key, setting));
 }
 
 /// Checks one value by itself.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -75,7 +76,7 @@ impl Cache {
         hash.update(self.fingerprint.as_bytes());
         hash.update([0]);
         hash.update(url.as_bytes());
-        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = format!("{:x}", Bytes::copy_from_slice(&hash.finalize()));
         self.dir.join(&hex[..2]).join(format!("{}.json", &hex[2..]))
     }
 }

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 
 pub use allow::{AllowRule, BadAllowRule};
 
-use crate::{CollectConfig, stopped};
+use crate::CollectConfig;
 use allow::Guard;
 use client::Clients;
 use request::{Arguments, Plan};
@@ -68,7 +68,7 @@ impl Collector {
         let clients = self.clients.as_ref().ok_or_else(no_client)?;
         tokio::select! {
             biased;
-            () = ctx.cancelled() => Err(stopped(&ctx)),
+            () = ctx.cancelled() => Err(HandlerError::cancelled()),
             summary = run::run(self, clients, &ctx, &plan) => summary,
         }
     }

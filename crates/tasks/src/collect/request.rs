@@ -1,6 +1,7 @@
 //! The named arguments of `collect.http`, read and checked.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -167,7 +168,7 @@ fn fingerprint(arguments: &Arguments) -> String {
     )
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(field: &str, value: T, least: T, most: T) -> Result<T, Broken> {
+fn within<T: Copy + PartialOrd + Display>(field: &str, value: T, least: T, most: T) -> Result<T, Broken> {
     if value >= least && value <= most {
         return Ok(value);
     }

@@ -141,13 +141,12 @@ impl<'a> Line<'a> {
     }
 
     fn log(&self, index: usize, failure: &str) {
-        match self.failed {
+        let Visitor { ctx, plan, .. } = self.visitor;
+        if self.failed <= MAX_LOGGED {
             // The parsed URL has its control characters escaped.
-            n if n <= MAX_LOGGED => {
-                self.visitor.ctx.warn(format_args!("{}: {failure}", self.visitor.plan.targets[index].url))
-            }
-            n if n == MAX_LOGGED + 1 => self.visitor.ctx.warn("further failures are only counted"),
-            _ => {}
+            ctx.warn(format_args!("{}: {failure}", plan.targets[index].url));
+        } else if self.failed == MAX_LOGGED + 1 {
+            ctx.warn("further failures are only counted");
         }
     }
 

@@ -116,6 +116,7 @@ fn routes() -> Router<Site> {
         .route("/gzip/{n}", get(gzip))
         .route("/tagged/{n}", get(tagged))
         .route("/json/{n}", get(json))
+        .route("/loop", get(looping))
         .route("/big", get(big))
         .route("/brotli", get(brotli))
         .route("/formula", get(formula))
@@ -130,8 +131,9 @@ fn html(body: impl Into<String>) -> Response {
 
 /// Three rows.
 fn shop(n: u32) -> String {
-    let rows: String =
-        (0..3).map(|k| format!("<li><a href='/item/{n}-{k}'>Item {n}-{k}</a> <b>{k}.50</b></li>")).collect();
+    let rows = [0, 1, 2]
+        .map(|k| format!("<li><a href='/item/{n}-{k}'>Item {n}-{k}</a> <b>{k}.50</b></li>"))
+        .concat();
     format!("<!doctype html><title>Page {n}</title><ul>{rows}</ul>")
 }
 
@@ -215,6 +217,11 @@ async fn json(State(site): State<Site>, Path(n): Path<u32>) -> Response {
     ([(header::CONTENT_TYPE, "application/vnd.api+json")], body).into_response()
 }
 
+async fn looping(State(site): State<Site>) -> Redirect {
+    site.hit("/loop".into());
+    Redirect::permanent("/loop")
+}
+
 async fn brotli(State(site): State<Site>) -> Response {
     site.hit("/brotli".into());
     ([(header::CONTENT_TYPE, "text/html"), (header::CONTENT_ENCODING, "br")], "not really").into_response()
@@ -222,8 +229,8 @@ async fn brotli(State(site): State<Site>) -> Response {
 
 async fn big(State(site): State<Site>) -> Response {
     site.hit("/big".into());
-    let rows: String = (0..BIG).map(|n| format!("<li><a href=/{n}>Row {n}</a><b>{n}</b></li>\n")).collect();
-    html(format!("<ul>{rows}</ul>"))
+    let rows: Vec<_> = (0..BIG).map(|n| format!("<li><a href=/{n}>Row {n}</a><b>{n}</b></li>\n")).collect();
+    html(format!("<ul>{}</ul>", rows.concat()))
 }
 
 async fn formula(State(site): State<Site>) -> Response {

@@ -1,5 +1,5 @@
 //! A server in memory: hands out tasks, and writes down all that the worker says.
-#![allow(dead_code, reason = "each test file uses another part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file is a crate and uses another part")]
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
@@ -25,6 +25,8 @@ pub struct State {
     pub registered: Vec<Register>,
     pub claims: Vec<ClaimRequest>,
     pub beats: Vec<Beat>,
+    /// Heartbeats that have come in, answered or not.
+    pub beats_in: Vec<Beat>,
     pub finishes: Vec<FinishRequest>,
     pub drains: Vec<DrainRequest>,
     pub spawned: Vec<Spawn>,
@@ -43,7 +45,7 @@ pub struct State {
     pub poison: Option<String>,
     /// Whether finishes wait.
     pub hold_finishes: bool,
-    /// Whether heartbeats wait.
+    /// Whether heartbeats that carry lines wait.
     pub hold_beats: bool,
 }
 
@@ -195,7 +197,9 @@ impl WorkerApi for Fake {
                 return Err(error);
             }
         }
-        self.until(|state| (!state.hold_beats).then_some(())).await;
+        self.change(|state| state.beats_in.push(beat.clone()));
+        let carries_lines = beat.tasks.iter().any(|line| !line.logs.is_empty());
+        self.until(|state| (!(state.hold_beats && carries_lines)).then_some(())).await;
         let named: HashSet<TaskRef> =
             beat.tasks.iter().map(|t| TaskRef { id: t.id, epoch: t.epoch }).collect();
         let mut answer = BeatAnswer::default();

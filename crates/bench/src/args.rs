@@ -1,0 +1,184 @@
+//! The command line of `taskloom bench`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use taskloom_store::Synchronous;
+
+/// Measure this machine: submits, reads, drain, latency, start-up, memory
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  taskloom bench                                    everything, three times, about two minutes\n  \
+    taskloom bench --quick                            a smoke run of some seconds\n  \
+    taskloom bench --only drain,both --reps 5         two workloads\n  \
+    taskloom bench --only http-submit --connections 128 --seconds 10\n  \
+    taskloom bench --dir /mnt/disk --json figures.json  on another file system; figures for programs\n\n\
+    Figures of a busy machine, of a RAM disk or of a debug build mean little. Compare systems in one session only."
+)]
+pub struct BenchArgs {
+    /// Only these workloads, separated by commas [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WORKLOAD")]
+    pub only: Vec<Workload>,
+    /// How often each workload runs; the report shows the median and the range
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub reps: u32,
+    /// Seconds of load for http-submit and http-get, after a second to warm up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub seconds: u32,
+    /// Keep-alive connections for http-submit and http-get
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub connections: u32,
+    /// Tasks that the worker runs at once in drain, both and process
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub concurrency: u32,
+    /// Queued tasks for drain and process
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub drain_tasks: u32,
+    /// Tasks for both
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub both_tasks: u32,
+    /// Tasks in one batch for both
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub batch: u32,
+    /// Tasks for latency, one at a time
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub latency_tasks: u32,
+    /// When a commit counts: full survives a power cut, normal a killed process
+    #[arg(long, value_enum, default_value_t = Durability::Full)]
+    pub synchronous: Durability,
+    /// Where the private data directory is made; its file system is what is measured
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Write the figures to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Tiny sizes and one repetition: shows that everything works, the figures mean nothing
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Workload {
+    /// POST /api/v1/tasks with a JWT, one task a request, into a queue that no worker serves
+    HttpSubmit,
+    /// GET one of 1,000 known tasks with a JWT
+    HttpGet,
+    /// A worker in the engine's process works off queued tasks that do nothing
+    Drain,
+    /// Submit in batches and work off at the same time: in process, and over /tasks/batch
+    Both,
+    /// One task at a time on an idle system: in process, and over HTTP with ?wait=
+    Latency,
+    /// Start-up, memory and processor time of `taskloom dev`
+    Process,
+}
+
+/// When a commit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Durability {
+    /// It survives a power cut
+    Full,
+    /// It survives a killed process
+    Normal,
+}
+
+impl Durability {
+    pub(crate) fn synchronous(self) -> Synchronous {
+        match self {
+            Self::Full => Synchronous::Full,
+            Self::Normal => Synchronous::Normal,
+        }
+    }
+
+    /// The word of the configuration.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Normal => "normal",
+        }
+    }
+}
+
+/// How much of everything.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sizes {
+    /// Repetitions.
+    pub reps: u32,
+    /// Seconds of load, without the warm-up.
+    pub seconds: f64,
+    /// Seconds to warm up.
+    pub warm_up: f64,
+    /// Connections.
+    pub connections: u32,
+    /// Ids that http-get reads.
+    pub known_ids: u32,
+    /// Tasks that the worker runs at once.
+    pub concurrency: u32,
+    /// Tasks queued for drain and process.
+    pub drain_tasks: u32,
+    /// Tasks for both.
+    pub both_tasks: u32,
+    /// Tasks in a batch.
+    pub batch: u32,
+    /// Tasks for latency.
+    pub latency_tasks: u32,
+    /// Seconds until an idle process is looked at.
+    pub idle: f64,
+}
+
+impl BenchArgs {
+    /// The sizes that the flags ask for.
+    pub fn sizes(&self) -> Sizes {
+        let asked = Sizes {
+            reps: self.reps,
+            seconds: f64::from(self.seconds),
+            warm_up: 1.0,
+            connections: self.connections,
+            known_ids: 1_000,
+            concurrency: self.concurrency,
+            drain_tasks: self.drain_tasks,
+            both_tasks: self.both_tasks,
+            batch: self.batch,
+            latency_tasks: self.latency_tasks,
+            idle: 2.0,
+        };
+        if !self.quick {
+            return asked;
+        }
+        Sizes {
+            reps: 1,
+            seconds: 0.3,
+            warm_up: 0.1,
+            known_ids: 50,
+            drain_tasks: asked.drain_tasks.min(2_000),
+            both_tasks: asked.both_tasks.min(1_000),
+            batch: asked.batch.min(100),
+            latency_tasks: asked.latency_tasks.min(5),
+            idle: 0.2,
+            ..asked
+        }
+    }
+
+    /// Whether the workload was asked for.
+    pub fn wants(&self, workload: Workload) -> bool {
+        self.only.is_empty() || self.only.contains(&workload)
+    }
+}
+
+impl Sizes {
+    pub(crate) fn warm_up(&self) -> Duration {
+        Duration::from_secs_f64(self.warm_up)
+    }
+
+    pub(crate) fn load(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        Duration::from_secs_f64(self.idle)
+    }
+}

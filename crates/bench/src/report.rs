@@ -1,0 +1,189 @@
+//! The figures, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use crate::args::Sizes;
+use crate::figure::{Figure, Goal};
+use crate::machine::Machine;
+use crate::stats::median;
+
+/// One figure over all repetitions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measure {
+    /// Its stable name.
+    pub id: &'static str,
+    /// What it is, for people.
+    pub label: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What is wanted of it; none in a quick run.
+    pub goal: Option<Goal>,
+    /// The median of the repetitions.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+    /// All, in order.
+    pub values: Vec<f64>,
+}
+
+/// What a benchmark found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Where and how.
+    pub machine: Machine,
+    /// How much.
+    pub sizes: Sizes,
+    /// Whether it was a quick run, whose figures mean nothing.
+    pub quick: bool,
+    /// What was found.
+    pub measures: Vec<Measure>,
+}
+
+/// Gathers figures over the repetitions.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(BTreeMap<Figure, Vec<f64>>);
+
+impl Recorder {
+    pub(crate) fn add(&mut self, figure: Figure, value: f64) {
+        self.0.entry(figure).or_default().push(value);
+    }
+
+    /// Adds it where the system tells it.
+    pub(crate) fn add_some(&mut self, figure: Figure, value: Option<f64>) {
+        if let Some(value) = value {
+            self.add(figure, value);
+        }
+    }
+
+    pub(crate) fn report(self, machine: Machine, sizes: Sizes, quick: bool) -> Report {
+        let measures = self.0.into_iter().map(|(figure, values)| measure(figure, values, quick)).collect();
+        Report { machine, sizes, quick, measures }
+    }
+}
+
+fn measure(figure: Figure, values: Vec<f64>, quick: bool) -> Measure {
+    let spec = figure.spec();
+    Measure {
+        id: spec.id,
+        label: spec.label,
+        unit: spec.unit,
+        goal: spec.goal.filter(|_| !quick),
+        median: median(&values),
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        values,
+    }
+}
+
+impl Report {
+    /// The figure's measure, if it was taken.
+    pub fn get(&self, figure: Figure) -> Option<&Measure> {
+        let id = figure.spec().id;
+        self.measures.iter().find(|measure| measure.id == id)
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.write_head(f)?;
+        let rows: Vec<[String; 5]> = self.measures.iter().map(row).collect();
+        let head = ["", "median", "min … max", "unit", "goal"].map(str::to_owned);
+        let width = |column: usize| {
+            rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or_default()
+        };
+        let [label, middle, range, unit] = [width(0), width(1), width(2), width(3)];
+        for row in [&head].into_iter().chain(&rows) {
+            let [a, b, c, d, e] = row;
+            let line = format!("{a:<label$}  {b:>middle$}  {c:>range$}  {d:<unit$}  {e}");
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write_head(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Machine { taskloom, cores, processor, system, memory_gib, .. } = &self.machine;
+        writeln!(f, "taskloom {taskloom} on {cores} cores ({processor}), {memory_gib:.0} GiB, {system}")?;
+        let Machine { database, journal, page_size, synchronous, flush_ms, .. } = &self.machine;
+        let durability = synchronous.word().to_uppercase();
+        writeln!(
+            f,
+            "{database}, {journal}, pages of {page_size} bytes, synchronous={durability}; a flush of 4 KiB takes {flush_ms:.2} ms"
+        )?;
+        let Sizes { reps, connections, concurrency, .. } = &self.sizes;
+        writeln!(f, "medians of {reps}; {connections} connections; worker concurrency {concurrency}")?;
+        if self.quick {
+            writeln!(f, "a quick run: the figures mean nothing")?;
+        }
+        if !self.machine.is_release {
+            writeln!(f, "not an optimised build: the figures mean nothing")?;
+        }
+        writeln!(f)
+    }
+}
+
+fn row(measure: &Measure) -> [String; 5] {
+    let Measure { median, min, max, .. } = *measure;
+    let goal = match measure.goal {
+        None => String::new(),
+        Some(goal) => {
+            let (sign, value) = match goal {
+                Goal::AtLeast(value) => ('≥', value),
+                Goal::AtMost(value) => ('≤', value),
+            };
+            let verdict = if goal.is_met(median) { "met" } else { "missed" };
+            format!("{sign} {}  {verdict}", number(value))
+        }
+    };
+    let range = format!("{} … {}", number(min), number(max));
+    [measure.label.into(), number(median), range, measure.unit.into(), goal]
+}
+
+/// About three digits; thousands apart.
+fn number(value: f64) -> String {
+    if value.abs() < 10.0 {
+        return format!("{value:.3}");
+    }
+    if value.abs() < 1_000.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && digit != '-' && (digits.len() - at).is_multiple_of(3) && !text.ends_with('-') {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        for (value, text) in
+            [(0.0, "0.000"), (0.1234, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (1_234_567.0, "1,234,567")]
+        {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed() {
+        let slow = measure(Figure::DrainRate, vec![1.0, 2.0, 3.0], false);
+        assert_eq!(row(&slow)[4], "≥ 70,000  missed");
+        let quick = measure(Figure::DrainRate, vec![1.0], true);
+        assert_eq!(row(&quick)[4], "");
+        let small = measure(Figure::RssIdle, vec![20.0, 10.0], false);
+        assert_eq!(row(&small)[1..], ["15.0", "10.0 … 20.0", "MiB", "≤ 40.0  met"].map(str::to_owned));
+    }
+}
