@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use taskloom_engine::{Engine, SystemClock};
+use taskloom_server::{DrainReport, ServerConfig};
 use taskloom_store::Store;
 use taskloom_worker::{Worker, WorkerError};
 use tokio::task::JoinHandle;
@@ -24,7 +25,6 @@ use crate::config::{Config, Environment, Secret};
 use crate::credentials::private_file;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Output;
-use admin::FirstPassword;
 use data_dir::DataDir;
 use stop::Stop;
 
@@ -45,8 +45,8 @@ pub(crate) struct Dev {
 
 /// What scripts read from `server.json`.
 #[derive(Serialize)]
-struct ServerJson<'a> {
-    url: &'a str,
+struct ServerJson {
+    url: String,
     host: String,
     port: u16,
     pid: u32,
@@ -58,6 +58,8 @@ impl Dev {
     pub(crate) fn prepare(config: Config, dir: &Path) -> Result<Self, CliError> {
         let database = data_dir::database_path(&config, dir)?;
         let data = DataDir::take(dir, &database)?;
+        // One that was killed left its address behind.
+        data.withdraw();
         let (listener, address) = listen::bind(&config.server.host, config.server.port)?;
         let secret_key = data.secret_key(&config.auth.secret_key)?;
         make_private(&database)?;
@@ -68,62 +70,65 @@ impl Dev {
 
     /// Runs until a signal, then drains.
     pub(crate) async fn run(self, environment: &Environment, out: Output) -> CliResult {
+        let Self { config, data, secret_key, listener, address, store } = self;
         let stop = Stop::on_signals(out)?;
-        let first_password = admin::create_if_first(&self.store, environment).await?;
-        let engine_config = settings::engine(&self.config, self.data.path());
-        let engine = Engine::new(self.store.clone(), engine_config, Arc::new(SystemClock));
+        let first_password = admin::create_if_first(&store, environment).await?;
+        let engine = Engine::new(store, settings::engine(&config, data.path()), Arc::new(SystemClock));
         recover(&engine).await?;
         let ending = CancellationToken::new();
         let loops = engine.start(&ending);
-        let worker = self.worker(&engine, &stop)?;
-        let running = Running { http: self.serve(&engine, &ending)?, worker, loops, ending };
-        self.tell(&first_password, out)?;
-        let ended = running.until_stopped(&stop).await;
-        self.data.withdraw();
-        ended.map(|()| Exit::Ok)
-    }
-
-    fn worker(&self, engine: &Engine, stop: &Stop) -> Result<JoinHandle<Result<(), WorkerError>>, CliError> {
-        let cache = self.data.path().join("collect-cache");
-        let registry = taskloom_tasks::registry(&settings::tasks(&self.config, Some(&cache))?);
-        let worker = Worker::builder(Arc::new(engine.clone()), registry)
-            .queues(self.config.worker.queues.iter().cloned())
-            .concurrency(settings::concurrency(self.config.worker.concurrency))
-            .work_dir(self.data.path().join("work"))
-            .drain_limit(Duration::from_secs(self.config.worker.drain_seconds))
-            .kill(stop.kill.clone())
-            .build();
-        engine.embed(worker.session());
-        Ok(tokio::spawn(worker.run(stop.drain.clone())))
-    }
-
-    fn serve(
-        &self,
-        engine: &Engine,
-        ending: &CancellationToken,
-    ) -> Result<JoinHandle<taskloom_server::DrainReport>, CliError> {
-        let listener = self.listener.try_clone().and_then(tokio::net::TcpListener::from_std);
-        let listener = listener.map_err(|e| CliError::failed(format!("cannot listen: {e}")))?;
-        let config = settings::server(&self.config, &self.secret_key)?;
-        let router = taskloom_server::router(engine.clone(), config);
-        Ok(tokio::spawn(taskloom_server::serve(listener, router, ending.clone(), HTTP_DRAIN)))
-    }
-
-    fn tell(&self, first_password: &FirstPassword, out: Output) -> Result<(), CliError> {
-        let url = listen::url(self.address);
-        let (host, port) = (self.address.ip().to_string(), self.address.port());
-        let version = env!("CARGO_PKG_VERSION");
-        self.data.announce(&ServerJson { url: &url, host, port, pid: std::process::id(), version })?;
+        let worker = start_worker(&config, &data, &engine, &stop)?;
+        let http = serve(settings::server(&config, &secret_key)?, listener, engine, ending.clone())?;
+        announce(&data, address)?;
         let ready = banner::Ready {
-            url: &url,
-            docs: self.config.server.docs,
-            data: self.data.path(),
-            first_password,
-            open: !self.address.ip().is_loopback(),
+            url: &listen::url(address),
+            docs: config.server.docs,
+            data: data.path(),
+            first_password: &first_password,
+            open: !address.ip().is_loopback(),
         };
         banner::print(&ready, out);
-        Ok(())
+        let ended = Running { worker, http, loops, ending }.until_stopped(&stop).await;
+        data.withdraw();
+        ended.map(|()| Exit::Ok)
     }
+}
+
+fn start_worker(
+    config: &Config,
+    data: &DataDir,
+    engine: &Engine,
+    stop: &Stop,
+) -> Result<JoinHandle<Result<(), WorkerError>>, CliError> {
+    let cache = data.path().join("collect-cache");
+    let registry = taskloom_tasks::registry(&settings::tasks(config, Some(&cache))?);
+    let worker = Worker::builder(Arc::new(engine.clone()), registry)
+        .queues(config.worker.queues.iter().cloned())
+        .concurrency(settings::concurrency(config.worker.concurrency))
+        .work_dir(data.path().join("work"))
+        .drain_limit(Duration::from_secs(config.worker.drain_seconds))
+        .kill(stop.kill.clone())
+        .build();
+    engine.embed(worker.session());
+    Ok(tokio::spawn(worker.run(stop.drain.clone())))
+}
+
+fn serve(
+    config: ServerConfig,
+    listener: TcpListener,
+    engine: Engine,
+    ending: CancellationToken,
+) -> Result<JoinHandle<DrainReport>, CliError> {
+    let listener = tokio::net::TcpListener::from_std(listener);
+    let listener = listener.map_err(|e| CliError::failed(format!("cannot listen: {e}")))?;
+    let router = taskloom_server::router(engine, config);
+    Ok(tokio::spawn(taskloom_server::serve(listener, router, ending, HTTP_DRAIN)))
+}
+
+fn announce(data: &DataDir, address: SocketAddr) -> Result<(), CliError> {
+    let (url, host) = (listen::url(address), address.ip().to_string());
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION"));
+    data.announce(&ServerJson { url, host, port: address.port(), pid, version })
 }
 
 /// SQLite gives its other files the rights of the first.
@@ -149,7 +154,7 @@ async fn recover(engine: &Engine) -> Result<(), CliError> {
 /// The parts that run.
 struct Running {
     worker: JoinHandle<Result<(), WorkerError>>,
-    http: JoinHandle<taskloom_server::DrainReport>,
+    http: JoinHandle<DrainReport>,
     loops: TaskTracker,
     ending: CancellationToken,
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub(crate) use table::Table;
 pub(crate) use task::{age, describe_task, duration, task_table};
-pub(crate) use text::{clip, plain};
+pub(crate) use text::{brief, clip, plain};
 
 use crate::config::Environment;
 

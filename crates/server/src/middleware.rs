@@ -57,18 +57,17 @@ impl Service<Request<Body>> for Front {
         let id = request_id(request.headers());
         let limit = self.timeout + allowance(request.method(), request.uri());
         let mut inner = self.inner.clone();
-        if tracing::enabled!(tracing::Level::INFO) {
-            let call = Call::of(&request);
-            let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-            let answer = async move {
-                let response = answer(inner.call(request), id, limit).await;
+        // One line for each call would cost more than most calls do, so only who asks for it gets it.
+        let call = tracing::enabled!(tracing::Level::DEBUG).then(|| Call::of(&request));
+        let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+        let answer = async move {
+            let response = answer(inner.call(request), id, limit).await;
+            if let Some(call) = call {
                 call.log(&response);
-                Ok(response)
-            };
-            Box::pin(answer.instrument(span))
-        } else {
-            Box::pin(async move { Ok(answer(inner.call(request), id, limit).await) })
-        }
+            }
+            Ok(response)
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 
@@ -88,7 +87,7 @@ impl Call {
     fn log(&self, response: &Response) {
         let status = response.status().as_u16();
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(method = %self.method, path = %self.path, status, micros, "answered");
+        tracing::debug!(method = %self.method, path = %self.path, status, micros, "answered");
     }
 }
 

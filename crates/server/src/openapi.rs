@@ -1,6 +1,7 @@
 //! The OpenAPI document: generated from the handlers, completed here with what all of them share.
 
 use serde_json::{Map, Value, json};
+use taskloom_protocol::Code;
 use utoipa::OpenApi;
 
 use crate::routes;
@@ -36,6 +37,10 @@ pub fn document() -> Value {
     let mut document = serde_json::to_value(&generated).unwrap_or_default();
     if let Some(components) = document["components"].as_object_mut() {
         components.insert("securitySchemes".into(), security_schemes());
+        // The names that serde writes stand in a macro's literals, which utoipa cannot see.
+        let codes: Vec<_> = Code::ALL.iter().map(|code| code.code()).collect();
+        components["schemas"]["Code"] =
+            json!({ "type": "string", "description": "The stable code of a problem", "enum": codes });
         components.insert("responses".into(), json!({ "Problem": problem_response() }));
     }
     document["servers"] = json!([{ "url": "/", "description": "This server" }]);
@@ -101,6 +106,10 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
         statuses.push("404");
     }
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    // An idempotency key can outlive its task.
+    if id.starts_with("tasks_submit") {
+        statuses.push("404");
+    }
     if can_conflict(&id) {
         statuses.push("409");
     }

@@ -1,6 +1,6 @@
 //! Turns serde's complaints into problems that name the field and never repeat what the client sent.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::Segment;
 use taskloom_protocol::{Code, FieldError};
 
@@ -8,15 +8,35 @@ use crate::problem::ApiError;
 
 /// Reads JSON; the slow second pass happens only for a body that is refused, to learn where it went wrong.
 pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // serde would read a list as an object's fields in order; every body of ours is an object.
+    if !is_object(body) {
+        return Err(refuse_other(body));
+    }
     serde_json::from_slice(body).map_err(|error| refuse_json::<T>(body, &error))
+}
+
+fn is_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'{')
+}
+
+#[cold]
+fn refuse_other(body: &[u8]) -> ApiError {
+    match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => ApiError::field(field_error_at(vec!["body".into()], "invalid type, expected an object")),
+        Err(error) => malformed(body, &error),
+    }
+}
+
+fn malformed(body: &[u8], error: &serde_json::Error) -> ApiError {
+    let what = if body.is_empty() { "the body is empty" } else { "the body is not JSON" };
+    let (line, column) = (error.line(), error.column());
+    ApiError::new(Code::Malformed, format!("{what}: line {line}, column {column}"))
 }
 
 #[cold]
 fn refuse_json<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> ApiError {
     if !error.is_data() {
-        let what = if body.is_empty() { "the body is empty" } else { "the body is not JSON" };
-        let (line, column) = (error.line(), error.column());
-        return ApiError::new(Code::Malformed, format!("{what}: line {line}, column {column}"));
+        return malformed(body, error);
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     match serde_path_to_error::deserialize::<_, T>(&mut reader) {

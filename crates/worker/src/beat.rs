@@ -87,6 +87,8 @@ impl Heart {
             let lines = if now >= self.renew_at { Some(self.everything(now)) } else { self.news(now) };
             if let Some(lines) = lines {
                 stop.run_until_cancelled(self.send(lines)).await;
+                // The answer may have lain unread while the process was stopped.
+                self.shared.lose_expired();
             }
         }
     }

@@ -34,6 +34,14 @@ pub(crate) struct Batch {
     granted: u64,
 }
 
+impl Batch {
+    /// Whether the leases may be over before anything was started: the process was stopped, or its threads blocked.
+    fn is_stale(&self, shared: &Shared) -> bool {
+        let age = Duration::from_micros(shared.stopwatch.micros().saturating_sub(self.granted));
+        !self.tasks.is_empty() && age >= shared.timing.lease()
+    }
+}
+
 /// Why the worker claims no more.
 #[derive(Debug)]
 pub(crate) struct Stopped {
@@ -47,7 +55,8 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Stopped {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
     let mut is_busy = false;
     loop {
-        let Some(free) = shared.drain.run_until_cancelled(free_slots(shared, is_busy)).await else {
+        let free = shared.drain.run_until_cancelled(free_slots(shared, is_busy)).await;
+        let Some(free) = free.filter(|_| !shared.drain.is_cancelled()) else {
             return Stopped { claiming: None, error: None };
         };
         let asked = Instant::now();
@@ -63,10 +72,8 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> Stopped {
                 is_busy = batch.tasks.len() >= free;
                 if batch.tasks.is_empty() && asked.elapsed() < PAUSE {
                     // A server that does not wait must not be asked in a tight loop.
-                    shared
-                        .drain
-                        .run_until_cancelled(sleep(PAUSE.mul_f64(rand::random_range(0.5..=1.0))))
-                        .await;
+                    let pause = PAUSE.mul_f64(rand::random_range(0.5..=1.0));
+                    shared.drain.run_until_cancelled(sleep(pause)).await;
                 }
                 start(shared, batch);
             }
@@ -132,7 +139,14 @@ async fn claim(shared: Arc<Shared>, free: usize) -> Result<Batch, WorkerError> {
 }
 
 /// Takes the tasks into the worker's hands and starts their handlers.
-pub(crate) fn start(shared: &Arc<Shared>, batch: Batch) {
+fn start(shared: &Arc<Shared>, batch: Batch) {
+    if batch.is_stale(shared) {
+        tracing::warn!(
+            tasks = batch.tasks.len(),
+            "an answer lay unread for longer than a lease; its tasks are not run"
+        );
+        return;
+    }
     let attempts = batch.tasks.into_iter().map(|mut claimed| {
         let args = std::mem::replace(&mut claimed.args, taskloom_protocol::json_null());
         let kwargs = std::mem::replace(&mut claimed.kwargs, taskloom_protocol::json_null());

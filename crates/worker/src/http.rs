@@ -51,7 +51,12 @@ impl HttpWorkerApi {
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(malformed("the token is empty or has characters that cannot stand in a header"));
         }
-        let client = Client::builder()
+        let mut client = Client::builder();
+        if is_loopback(&base) {
+            // A proxy of the environment is for other machines.
+            client = client.no_proxy();
+        }
+        let client = client
             .user_agent(concat!("taskloom-worker/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -98,6 +103,11 @@ impl HttpWorkerApi {
         serde_json::from_slice(&body)
             .map_err(|e| WorkerError::Unavailable(format!("an answer cannot be read: {e}")))
     }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 async fn response_body(response: Response) -> Result<Vec<u8>, WorkerError> {

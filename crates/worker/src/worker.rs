@@ -28,8 +28,8 @@ impl Worker {
     pub fn builder(api: Arc<dyn WorkerApi>, registry: Registry) -> WorkerBuilder {
         WorkerBuilder {
             beat_api: None,
-            name: format!("{}:{}", host_name(), std::process::id()),
-            queues: BUILT_IN_QUEUES.map(str::to_owned).to_vec(),
+            name: String::new(),
+            queues: Vec::new(),
             concurrency: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 4),
             work_dir: std::env::temp_dir().join("taskloom-worker"),
             drain_limit: Duration::from_secs(30),
@@ -76,13 +76,13 @@ impl WorkerBuilder {
         self
     }
 
-    /// A name for people, up to 200 characters; `host:pid` if left out.
+    /// A name for people, up to 200 characters; `host:pid` if left out or empty.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The queues it serves, in order; the built-in ones if left out.
+    /// The queues it serves, in order, up to 100; the built-in ones if left out or empty.
     pub fn queues<Q: Into<String>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
         self.queues = queues.into_iter().map(Into::into).collect();
         self
@@ -118,8 +118,8 @@ impl WorkerBuilder {
         let hello = Register {
             protocol: PROTOCOL_VERSION,
             session: Uuid::now_v7(),
-            name: self.name,
-            queues: self.queues,
+            name: if self.name.is_empty() { default_name() } else { self.name.chars().take(200).collect() },
+            queues: if self.queues.is_empty() { built_in_queues() } else { self.queues },
             handlers: self.registry.names().map(str::to_owned).collect(),
             concurrency,
             version: concat!("taskloom/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -143,6 +143,14 @@ impl fmt::Debug for WorkerBuilder {
             .field("queues", &self.queues)
             .finish_non_exhaustive()
     }
+}
+
+fn built_in_queues() -> Vec<String> {
+    BUILT_IN_QUEUES.map(str::to_owned).to_vec()
+}
+
+fn default_name() -> String {
+    format!("{}:{}", host_name(), std::process::id())
 }
 
 fn host_name() -> String {

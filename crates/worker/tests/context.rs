@@ -1,4 +1,5 @@
 //! What a handler can do beside its result: files, other tasks, blocking code.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod common;
 

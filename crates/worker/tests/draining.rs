@@ -1,4 +1,5 @@
 //! Leaving without losing anything.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod common;
 

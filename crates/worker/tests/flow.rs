@@ -1,4 +1,5 @@
 //! Claims, heartbeats and finishes as the server sees them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod common;
 
@@ -230,9 +231,9 @@ async fn progress_and_lines_travel_with_heartbeats_while_the_handler_runs() {
     });
     let task = fake.push("talks", json!([]), json!({}));
     let running = Running::start(&fake, registry);
+    // A heartbeat may also come between the first report and the second.
     let news =
-        fake.until(|state| state.beats_of(task).into_iter().find(|line| line.progress.is_some())).await;
-    assert_eq!(news.progress, Some(25.0));
+        fake.until(|state| state.beats_of(task).into_iter().find(|line| line.progress == Some(25.0))).await;
     assert_eq!(news.detail.unwrap().get(), r#"{"page":3}"#);
     fake.until(|state| (state.lines_of(task).len() == 2).then_some(())).await;
     go_on.notify_one();
@@ -287,5 +288,51 @@ async fn a_finish_does_not_overtake_lines_on_their_way() {
     let said: Vec<_> = finish.logs.iter().map(|line| line.message.as_str()).collect();
     assert_eq!(said, ["afterwards"]);
     assert_eq!(fake.state().lines_of(task)[0].message, "on its way");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn between_heartbeats_only_tasks_with_news_are_named() {
+    // The first heartbeat that names everything would come in half a minute.
+    let fake = Fake::with_timing(taskloom_protocol::Registered { beat_ms: 30_000, ..TIMING });
+    let registry = Registry::new()
+        .with("silent", |_: Context| std::future::pending::<Result<(), HandlerError>>())
+        .with("talks", |ctx: Context| {
+            ctx.progress(5.0);
+            std::future::pending::<Result<(), HandlerError>>()
+        });
+    fake.push("silent", json!([]), json!({}));
+    let talks = fake.push("talks", json!([]), json!({}));
+    let running = Running::start(&fake, registry);
+    let beat = fake.until(|state| state.beats.first().cloned()).await;
+    assert_eq!(beat.tasks.iter().map(|line| line.id).collect::<Vec<_>>(), [talks.id]);
+    running.kill.cancel();
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn tasks_whose_lease_ended_before_they_were_read_are_not_run() {
+    const LEASE: std::time::Duration = std::time::Duration::from_millis(150);
+    let first = AtomicUsize::new(0);
+    let mut fake = Fake::bare(taskloom_protocol::Registered { lease_ms: 150, ..TIMING });
+    // Blocks the thread that waits for the answer, as a stopped process does.
+    fake.on_claim = Some(Box::new(move |_| {
+        if first.fetch_add(1, Ordering::SeqCst) == 0 {
+            std::thread::sleep(LEASE);
+        }
+    }));
+    let fake = Arc::new(fake);
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&ran);
+    let registry = Registry::new().with("quick", move |ctx: Context| {
+        seen.lock().unwrap().push(ctx.task().id);
+        std::future::ready(Ok::<_, HandlerError>(()))
+    });
+    fake.push("quick", json!([]), json!({}));
+    let running = Running::start(&fake, registry);
+    fake.until(|state| (state.claims.len() == 2).then_some(())).await;
+    let fresh = fake.push("quick", json!([]), json!({}));
+    fake.finished(fresh).await;
+    assert_eq!(*ran.lock().unwrap(), [fresh.id]);
     running.stop().await.unwrap();
 }

@@ -1,4 +1,5 @@
 //! The HTTP client against canned answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 use serde_json::{Value, json, value::to_raw_value};
 use taskloom_model::Timestamp;

@@ -1,4 +1,5 @@
 //! What becomes of what a handler returns.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Time limits, cancels and lost leases.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 mod common;
 

@@ -81,7 +81,9 @@ impl Environment {
             }
         }
         for (name, variable) in &self.0 {
-            let Some(rest) = name.strip_prefix("TASKLOOM_") else { continue };
+            let Some(rest) = name.strip_prefix("TASKLOOM_").filter(|_| !variable.value.is_empty()) else {
+                continue;
+            };
             match rest.split_once("__") {
                 Some((section, key)) => {
                     layer.entries.push(self.entry(schema, name, section, key, &variable.value));

@@ -146,6 +146,11 @@ pub(super) fn across(config: &Config) -> Vec<(&'static str, String)> {
         );
         wrong.push(("engine.heartbeat_seconds", message));
     }
+    let (payload, body) = (config.limits.payload_bytes, config.server.body_bytes);
+    if payload > body {
+        let message = format!("limits.payload_bytes: {payload} does not fit into server.body_bytes ({body})");
+        wrong.push(("limits.payload_bytes", message));
+    }
     if config.worker.queues.is_empty() {
         wrong.push(("worker.queues", "worker.queues: name at least one queue".into()));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use taskloom_model::{Status, Timestamp};
 use taskloom_protocol::{Json, Task};
 
-use super::{Output, Table, Tone, clip, plain};
+use super::{Output, Table, Tone, brief, clip, plain};
 
 /// The widest a name or a handler's name is shown in a table, in columns.
 const NAME_COLUMNS: usize = 36;
@@ -48,13 +48,13 @@ fn tone(status: Status) -> Tone {
 
 /// All that matters of one task, a line for each fact.
 pub(crate) fn describe_task(task: &Task, out: Output, now: Timestamp) -> String {
-    let mut lines = vec![fact(out, "id", &task.id.to_string())];
+    let status = out.paint(tone(task.status), &standing(task));
+    let mut lines = vec![fact(out, "id", &task.id.to_string()), fact(out, "status", &status)];
     let mut add = |name: &str, value: String| lines.push(fact(out, name, &plain(&value)));
     if let Some(name) = &task.name {
         add("name", name.clone());
     }
     add("task", task.task.clone());
-    add("status", standing(task));
     add("progress", format!("{:.0}%{}", task.progress, detail(task.progress_detail.as_deref())));
     add("attempt", format!("{} of {}", task.attempt, task.max_attempts));
     add("queue", format!("{}, priority {}", task.queue, task.priority));
@@ -94,7 +94,7 @@ fn fact(out: Output, name: &str, value: &str) -> String {
 }
 
 fn detail(json: Option<&serde_json::value::RawValue>) -> String {
-    json.map(|json| format!("  {}", clip(json.get(), 80))).unwrap_or_default()
+    json.map(|json| format!("  {}", clip(&brief(json.get()), 80))).unwrap_or_default()
 }
 
 /// JSON on several lines where that reads better.

@@ -1,5 +1,6 @@
 //! Text that others wrote, made safe and short for a terminal.
 
+use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 /// Replaces control characters, so that a task's text cannot steer the terminal. Line ends and tabs stay.
@@ -26,6 +27,19 @@ pub(crate) fn clip(text: &str, columns: usize) -> String {
     clipped
 }
 
+/// JSON in few words: `step 3, steps 10` for a flat object, text without its quotes, else the JSON itself.
+pub(crate) fn brief(json: &str) -> String {
+    match serde_json::from_str(json) {
+        Ok(Value::String(text)) => text,
+        Ok(Value::Null) => String::new(),
+        Ok(Value::Object(fields)) if fields.values().all(|v| !v.is_object() && !v.is_array()) => {
+            let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            fields.iter().map(|(key, value)| format!("{key} {}", word(value))).collect::<Vec<_>>().join(", ")
+        }
+        _ => json.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +47,19 @@ mod tests {
     #[test]
     fn escapes_do_not_reach_the_terminal() {
         assert_eq!(plain("a\x1b[31mb\tc\n\u{9b}"), "a\u{fffd}[31mb\tc\n\u{fffd}");
+    }
+
+    #[test]
+    fn details_are_brief() {
+        for (json, text) in [
+            (r#"{"step":3,"of":"ten"}"#, "step 3, of ten"),
+            (r#""half way""#, "half way"),
+            ("null", ""),
+            (r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            ("not json", "not json"),
+        ] {
+            assert_eq!(brief(json), text);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use taskloom_model::State;
 use taskloom_protocol::{LogLevel, Task, TaskEvent};
 
-use crate::output::{Output, Tone, clip, plain};
+use crate::output::{Output, Tone, brief, clip, plain};
 
 /// Plain lines tell progress in steps of so many per cent, to keep logs short.
 const STEP: f64 = 10.0;
@@ -94,7 +94,7 @@ impl View {
     }
 
     fn progress(&mut self, progress: f64, detail: Option<String>) {
-        let text = detail.map(|detail| clip(detail.trim_matches('"'), 60)).unwrap_or_default();
+        let text = detail.map(|detail| clip(&brief(&detail), 60)).unwrap_or_default();
         match &self.kind {
             Kind::Silent => {}
             Kind::Bar(bar, _) => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use taskloom_model::{Role, Timestamp};
 use taskloom_protocol::Scope;
 use uuid::Uuid;
@@ -161,17 +161,17 @@ fn invalid() -> ApiError {
     ApiError::unauthorized("the token or key is wrong, expired or revoked")
 }
 
-/// The credential of a request: `X-API-Key`, or `Authorization: Bearer`.
+/// The credential of a request: `Authorization: Bearer`, else `X-API-Key`.
 fn credential(headers: &HeaderMap) -> ApiResult<&str> {
-    if let Some(key) = headers.get("x-api-key") {
-        // Only an API key counts here: a token in this header is a mistake worth hearing about.
-        return key.to_str().ok().filter(|k| k.starts_with(API_KEY)).ok_or_else(invalid);
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or_else(invalid)?;
+        return if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(invalid()) };
     }
-    let Some(value) = headers.get(http::header::AUTHORIZATION) else {
-        return Err(ApiError::unauthorized("send Authorization: Bearer <token>, or X-API-Key"));
-    };
-    let (scheme, token) = value.to_str().ok().and_then(|v| v.split_once(' ')).ok_or_else(invalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(invalid()) }
+    match headers.get("x-api-key") {
+        // Only an API key counts here: a token in this header is a mistake worth hearing about.
+        Some(key) => key.to_str().ok().filter(|k| k.starts_with(API_KEY)).ok_or_else(invalid),
+        None => Err(ApiError::unauthorized("send Authorization: Bearer <token>, or X-API-Key")),
+    }
 }
 
 #[cfg(test)]

@@ -29,10 +29,10 @@ macro_rules! query_with_filters {
         #[into_params(parameter_in = Query)]
         pub(super) struct $name {
             /// Only tasks that are `pending`, `running`, `succeeded`, `failed` or `revoked`.
-            #[param(value_type = Option<StatusName>)]
+            #[param(value_type = Option<StatusName>, inline)]
             status: Option<Status>,
             /// Only tasks in this exact state.
-            #[param(value_type = Option<StateName>)]
+            #[param(value_type = Option<StateName>, inline)]
             state: Option<TaskState>,
             /// Only tasks of this handler.
             #[serde(alias = "celery_task_name")]
@@ -118,7 +118,7 @@ query_with_filters! {
         #[param(minimum = 0, maximum = 1_000_000, default = 0)]
         skip: Option<u32>,
         /// `created_at`, `priority` or `completed_at`.
-        #[param(value_type = Option<OrderName>)]
+        #[param(value_type = Option<OrderName>, inline)]
         order_by: Option<String>,
         /// Latest, most urgent first; the default.
         #[param(default = true)]

@@ -3,10 +3,10 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use taskloom_protocol::{Batch, BatchAnswer, SubmitTask, Task};
+use taskloom_protocol::{Batch, BatchAnswer, Duplicate, SubmitTask, Task};
 
 use crate::auth::permission::Writer;
-use crate::extract::{IdempotencyKey, Json, LargeJson, created, json_response};
+use crate::extract::{IdempotencyKey, Json, LargeJson, json_response};
 use crate::problem::ApiResult;
 use crate::state::App;
 
@@ -38,7 +38,9 @@ pub(super) async fn submit(
     params(("Idempotency-Key" = Option<String>, Header, max_length = 200,
         description = "Sending the same request again with the same key answers with the same tasks")),
     request_body(content = Batch, example = json!({"tasks": [{"task": "demo.echo", "args": [1]}, {"task": "demo.echo"}]})),
-    responses((status = 201, description = "Submitted, in the order they were sent", body = BatchAnswer)))]
+    responses(
+        (status = 201, description = "Submitted, in the order they were sent", body = BatchAnswer),
+        (status = 200, description = "The same key submitted them before", body = BatchAnswer)))]
 pub(super) async fn batch(
     State(app): State<App>,
     writer: Writer,
@@ -46,5 +48,7 @@ pub(super) async fn batch(
     LargeJson(batch): LargeJson<Batch>,
 ) -> ApiResult<Response> {
     let items = app.engine.submit_batch(&writer.caller, batch.tasks, key.as_deref()).await?;
-    Ok(created(&BatchAnswer { items }))
+    let is_replay = items.iter().all(|task| task.deduplicated_by == Some(Duplicate::IdempotencyKey));
+    let status = if is_replay { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json_response(status, &BatchAnswer { items }))
 }

@@ -18,7 +18,10 @@ async fn the_users_script_logs_in() {
     let pair = answer.expect(200);
     assert_eq!((&pair["token_type"], &pair["expires_in"]), (&json!("bearer"), &json!(1800)));
     let me = server.get(pair["access_token"].as_str().unwrap(), "/users/me").await.expect(200);
-    assert_eq!((&me["username"], &me["role"], &me["is_active"]), (&json!("admin"), &json!("admin"), &json!(true)));
+    assert_eq!(
+        (&me["username"], &me["role"], &me["is_active"]),
+        (&json!("admin"), &json!("admin"), &json!(true))
+    );
     assert!(me.get("password_hash").is_none());
 }
 
@@ -57,7 +60,8 @@ async fn wrong_credentials_look_alike() {
 async fn a_refresh_token_works_once_and_theft_ends_the_login() {
     let server = Server::start().await;
     let (access, first) = server.pair("ann").await;
-    let refresh = |token: String| read(server.request("POST", "/auth/refresh").json(&json!({"refresh_token": token})));
+    let refresh =
+        |token: String| read(server.request("POST", "/auth/refresh").json(&json!({"refresh_token": token})));
     let next = refresh(first.clone()).await.expect(200);
     let second = next["refresh_token"].as_str().unwrap().to_owned();
     assert_ne!(first, second);
@@ -158,7 +162,8 @@ async fn guessing_is_slowed_down() {
 async fn users_are_managed() {
     let server = Server::start().await;
     let admin = server.login("admin").await;
-    let new = json!({"username": "eve", "password": "long enough", "email": "eve@example.org", "role": "operator"});
+    let new =
+        json!({"username": "eve", "password": "long enough", "email": "eve@example.org", "role": "operator"});
     let eve = server.post(&admin, "/users", new.clone()).await.expect(201);
     assert_eq!((&eve["username"], &eve["role"]), (&json!("eve"), &json!("operator")));
     server.post(&admin, "/users", new).await.problem(409, "conflict");
@@ -217,7 +222,9 @@ async fn api_keys_live_within_their_scopes() {
     assert!(!keys.text.contains(&reader[40..]), "secrets are shown once");
     let keys = keys.expect(200);
     assert_eq!(keys["items"].as_array().unwrap().len(), 2);
-    let id = keys["items"].as_array().unwrap().iter().find(|k| k["scopes"] == json!(["tasks:read"])).unwrap()["id"].clone();
+    let id = keys["items"].as_array().unwrap().iter().find(|k| k["scopes"] == json!(["tasks:read"])).unwrap()
+        ["id"]
+        .clone();
     let path = format!("/api-keys/{}", id.as_str().unwrap());
     let bob = server.login("bob").await;
     read(server.request("DELETE", &path).bearer_auth(&bob)).await.problem(404, "not_found");

@@ -8,3 +8,4 @@ mod server;
 mod stream;
 mod tasks;
 mod worker;
+mod zz_fuzz;

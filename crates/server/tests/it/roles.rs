@@ -40,7 +40,13 @@ fn calls() -> Vec<(&'static str, String, Value, Option<Role>)> {
     ]
 }
 
-async fn call(server: &Server, token: Option<&str>, method: &str, path: &str, body: &Value) -> crate::server::Answer {
+async fn call(
+    server: &Server,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> crate::server::Answer {
     let mut request = server.request(method, path);
     if let Some(token) = token {
         request = request.bearer_auth(token);

@@ -197,7 +197,8 @@ impl Answer {
             429 | 503 => assert!(self.header("retry-after").parse::<u64>().unwrap() >= 1, "{what}"),
             422 if code == "validation" => {
                 let error = &problem["errors"][0];
-                let is_whole = error["loc"].is_array() && error["msg"].is_string() && error["type"].is_string();
+                let is_whole =
+                    error["loc"].is_array() && error["msg"].is_string() && error["type"].is_string();
                 assert!(is_whole, "{what}");
             }
             _ => {}

@@ -1,4 +1,5 @@
 //! A web site with good and bad pages, on a free port of the loopback interface.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -1,5 +1,10 @@
 //! A server in memory: hands out tasks, and writes down all that the worker says.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate and uses another part")]
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::struct_excessive_bools,
+    reason = "plain calls and plain switches"
+)]
 
 use std::collections::{HashSet, VecDeque};
 use std::path::Path;
@@ -49,11 +54,13 @@ pub struct State {
     pub hold_beats: bool,
 }
 
+type OnClaim = Box<dyn Fn(&ClaimRequest) + Send + Sync>;
+
 pub struct Fake {
     timing: Registered,
     state: Mutex<State>,
     changed: Notify,
-    pub on_claim: Option<Box<dyn Fn(&ClaimRequest) + Send + Sync>>,
+    pub on_claim: Option<OnClaim>,
 }
 
 /// Quick enough for tests in real time; the lease is so long that only tests about it see its end.

@@ -1,0 +1,109 @@
+//! Logins, tokens, and servers that are not there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::Value;
+
+use crate::support::{Home, PASSWORD};
+
+fn credentials(home: &Home) -> Value {
+    serde_json::from_slice(&fs::read(home.credentials()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_login_is_private_and_ends_with_logout() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    assert_eq!(fs::metadata(home.credentials()).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = credentials(&home)["servers"][&server.url]["access_token"].as_str().unwrap().to_owned();
+    home.say("logout").with_status(0);
+    assert!(credentials(&home)["servers"].as_object().unwrap().is_empty());
+    let output =
+        home.command(["list", "--server", &server.url]).env("TASKLOOM_TOKEN", token).output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "the server has forgotten it as well");
+    let said = home.say(&format!("logout --server {} --json", server.url)).with_status(0);
+    assert_eq!(said.json()["logged_out"], false);
+    server.stop();
+}
+
+#[test]
+fn an_access_token_renews_itself() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    let mut stored = credentials(&home);
+    let refresh = stored["servers"][&server.url]["refresh_token"].clone();
+    stored["servers"][&server.url]["access_token"] = "expired".into();
+    fs::write(home.credentials(), stored.to_string()).unwrap();
+    // Several at once: the refresh token works only once, and nobody may lose.
+    let running: Vec<_> = (0..4).map(|_| home.command(["list", "--json"]).spawn().unwrap()).collect();
+    for child in running {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_ne!(credentials(&home)["servers"][&server.url]["refresh_token"], refresh);
+    server.stop();
+}
+
+#[test]
+fn who_is_not_logged_in_is_told_how() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let said = home.say(&format!("list --server {}", server.url)).with_status(4);
+    assert!(said.err.contains(&format!("taskloom login --server {}", server.url)), "{}", said.err);
+    let line = format!("login --server {} --username admin --password-stdin", server.url);
+    let said = home.with_input(&line, "wrong password\n").with_status(4);
+    assert!(!said.err.contains("wrong password\n") && !home.credentials().exists(), "{}", said.err);
+    let said = home.say(&format!("login --server {}", server.url)).with_status(2);
+    assert!(said.err.contains("--password-stdin"), "{}", said.err);
+    server.stop();
+}
+
+#[test]
+fn the_environment_names_server_and_token() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    let key = home.say("api-key create ci --scope tasks:read --json").with_status(0).json();
+    home.say("logout").with_status(0);
+    fs::write(
+        home.path().join(".env"),
+        format!("TASKLOOM_SERVER={}\nTASKLOOM_TOKEN={}\n", server.url, key["key"]),
+    )
+    .unwrap();
+    home.say("list").with_status(0);
+    home.say("submit demo.echo").with_status(4);
+    server.stop();
+}
+
+#[test]
+fn api_keys_are_listed_and_revoked() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    let said = home
+        .say("api-key create nightly --scope tasks:read --scope tasks:write --expires-in 90d")
+        .with_status(0);
+    let key = said.out.trim().to_owned();
+    let listed = home.say("api-key list --json").with_status(0);
+    assert!(!listed.out.contains(&key));
+    let json = listed.json();
+    let id = json["items"][0]["id"].as_str().unwrap().to_owned();
+    assert!(home.say("api-key list").with_status(0).out.contains("tasks:read tasks:write"));
+    let with_key = || home.command(["list"]).env("TASKLOOM_TOKEN", &key).output().unwrap().status.code();
+    assert_eq!(with_key(), Some(0));
+    home.say(&format!("api-key revoke {id}")).with_status(0);
+    assert_eq!(with_key(), Some(4));
+    assert!(home.say("api-key list").with_status(0).out.contains("revoked"));
+    server.stop();
+}
+
+#[test]
+fn a_server_that_is_not_there_is_said() {
+    let home = Home::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let said = home.say(&format!("list --server 127.0.0.1:{free}")).with_status(4);
+    assert!(said.err.contains(&format!("cannot reach http://127.0.0.1:{free}")), "{}", said.err);
+    assert!(said.err.contains("is `taskloom dev` running there?"), "{}", said.err);
+    home.say("list --server ftp://x").with_status(2);
+    let line = format!("login --server 127.0.0.1:{free} --username a --password-stdin");
+    home.with_input(&line, PASSWORD).with_status(4);
+}

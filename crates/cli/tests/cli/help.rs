@@ -1,0 +1,76 @@
+//! Help and completions.
+
+use crate::support::Home;
+
+const COMMANDS: [&str; 23] = [
+    "",
+    "dev",
+    "worker",
+    "submit",
+    "list",
+    "get",
+    "wait",
+    "logs",
+    "cancel",
+    "retry",
+    "login",
+    "logout",
+    "api-key",
+    "api-key create",
+    "api-key list",
+    "api-key revoke",
+    "config",
+    "config show",
+    "config check",
+    "migrate",
+    "migrate status",
+    "doctor",
+    "completions",
+];
+
+#[test]
+fn every_command_shows_examples() {
+    let home = Home::new();
+    for command in COMMANDS {
+        let said = home.say(&format!("{command} --help")).with_status(0);
+        assert!(said.out.contains("Examples:\n  "), "{command}: {}", said.out);
+        assert!(said.out.contains("taskloom "), "{command}: {}", said.out);
+    }
+}
+
+#[test]
+fn exit_statuses_are_documented() {
+    let home = Home::new();
+    for command in ["", "submit", "wait"] {
+        let said = home.say(&format!("{command} --help")).with_status(0);
+        assert!(said.out.contains("3  the watched task was revoked"), "{command}: {}", said.out);
+    }
+}
+
+#[test]
+fn completions_know_every_command() {
+    let home = Home::new();
+    for (shell, start) in
+        [("bash", "_taskloom()"), ("zsh", "#compdef taskloom"), ("fish", "complete -c taskloom")]
+    {
+        let script = home.say(&format!("completions {shell}")).with_status(0).out;
+        assert!(script.contains(start), "{shell}");
+        for command in ["submit", "api-key", "--password-stdin".trim_start_matches('-'), "idempotency-key"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    home.say("completions tcsh").with_status(2);
+}
+
+#[test]
+fn mistakes_have_status_2_and_a_suggestion() {
+    let home = Home::new();
+    let said = home.say("submti x").with_status(2);
+    assert!(said.err.contains("submit"), "{}", said.err);
+    home.say("").with_status(2);
+    home.say("list --status done").with_status(2);
+    home.say("submit x --delay soon").with_status(2);
+    home.say("submit x --delay 5 --run-at 2030-01-01T00:00:00Z").with_status(2);
+    let said = home.run(["submit", "x", "--kwargs", "{url: 1}"]).with_status(2);
+    assert!(said.err.contains("--kwargs is not JSON") && said.err.contains("quote it"), "{}", said.err);
+}
