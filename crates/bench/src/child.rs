@@ -70,7 +70,9 @@ impl Start<'_> {
     }
 
     fn command(&self, log: &Path) -> Result<Command, BenchError> {
-        let data = data_dir(self.dir).canonicalize().or_else(|_| self.dir.canonicalize().map(|dir| data_dir(&dir)))?;
+        let data = data_dir(self.dir)
+            .canonicalize()
+            .or_else(|_| self.dir.canonicalize().map(|dir| data_dir(&dir)))?;
         let log = File::create(log)?;
         let mut command = Command::new(self.taskloom);
         for (key, _) in std::env::vars_os() {
@@ -129,7 +131,8 @@ impl Server {
             if let Ok(text) = std::fs::read(file) {
                 let said: ServerJson =
                     serde_json::from_slice(&text).map_err(|e| BenchError::Server(e.to_string()))?;
-                let host = said.host.parse().map_err(|_| BenchError::Server(format!("host {}", said.host)))?;
+                let host =
+                    said.host.parse().map_err(|_| BenchError::Server(format!("host {}", said.host)))?;
                 return Ok(SocketAddr::new(host, said.port));
             }
             self.look(exec).await?;

@@ -67,7 +67,11 @@ impl Connection {
     }
 
     /// Sends a request and reads an answer of this status as JSON.
-    pub(crate) async fn json<T: DeserializeOwned>(&mut self, request: &[u8], status: u16) -> Result<T, BenchError> {
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &mut self,
+        request: &[u8],
+        status: u16,
+    ) -> Result<T, BenchError> {
         let answer = self.send(request).await?;
         answer.expect(status)?;
         serde_json::from_slice(answer.body).map_err(|error| BenchError::Answer(error.to_string()))
@@ -111,16 +115,13 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, BenchError> {
 
 /// The bytes of a request; the body with its media type.
 pub(crate) fn request(method: &str, path: &str, token: Option<&str>, body: Option<(&str, &[u8])>) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n");
-    if let Some(token) = token {
-        text.push_str(&format!("Authorization: Bearer {token}\r\n"));
-    }
-    let Some((kind, body)) = body else {
-        text.push_str("\r\n");
-        return text.into_bytes();
+    let authorization = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let (content, body) = match body {
+        Some((kind, body)) => (format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()), body),
+        None => (String::new(), &[][..]),
     };
-    text.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len()));
-    [text.as_bytes(), body].concat()
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\n{authorization}{content}\r\n");
+    [head.as_bytes(), body].concat()
 }
 
 /// The bytes of a `GET`.

@@ -52,10 +52,16 @@ impl Machine {
             taskloom: env!("CARGO_PKG_VERSION"),
             is_release: !cfg!(debug_assertions),
             cores: std::thread::available_parallelism()?.get(),
-            processor: after_colon("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.into()),
+            processor: after_colon("/proc/cpuinfo", "model name")
+                .unwrap_or_else(|| std::env::consts::ARCH.into()),
             system: format!("{} {}", std::env::consts::OS, line("/proc/sys/kernel/osrelease")),
             memory_gib: memory_gib(),
-            database: format!("SQLite {}.{}.{}", version / 1_000_000, version / 1_000 % 1_000, version % 1_000),
+            database: format!(
+                "SQLite {}.{}.{}",
+                version / 1_000_000,
+                version / 1_000 % 1_000,
+                version % 1_000
+            ),
             page_size,
             journal: if header[18] == 2 { "WAL" } else { "rollback" },
             synchronous,
@@ -101,6 +107,7 @@ fn after_colon(path: &str, key: &str) -> Option<String> {
 }
 
 fn memory_gib() -> f64 {
-    let kib = after_colon("/proc/meminfo", "MemTotal").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    let kib =
+        after_colon("/proc/meminfo", "MemTotal").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
     kib.unwrap_or_default() / f64::from(1 << 20)
 }

@@ -22,20 +22,20 @@ impl Progress {
     /// A step of the repetition begins.
     pub(crate) fn step(&self, what: &str) {
         let line = format!("bench {}/{}: {what}", self.rep, self.reps);
-        self.write(&if self.is_terminal { format!("\r\x1b[K{line} …") } else { format!("{line}\n") });
+        write(&if self.is_terminal { format!("\r\x1b[K{line} …") } else { format!("{line}\n") });
     }
+}
 
-    fn write(&self, text: &str) {
-        let mut stderr = std::io::stderr().lock();
-        // Nobody may read it.
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
-    }
+fn write(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    // Nobody may read it.
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.is_terminal {
-            self.write("\r\x1b[K");
+            write("\r\x1b[K");
         }
     }
 }

@@ -98,8 +98,10 @@ impl Display for Report {
         };
         let [label, middle, range, unit] = [width(0), width(1), width(2), width(3)];
         for row in [&head].into_iter().chain(&rows) {
-            let [a, b, c, d, e] = row;
-            let line = format!("{a:<label$}  {b:>middle$}  {c:>range$}  {d:<unit$}  {e}");
+            let line = format!(
+                "{:<label$}  {:>middle$}  {:>range$}  {:<unit$}  {}",
+                row[0], row[1], row[2], row[3], row[4]
+            );
             writeln!(f, "{}", line.trim_end())?;
         }
         Ok(())
@@ -170,9 +172,13 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        for (value, text) in
-            [(0.0, "0.000"), (0.1234, "0.123"), (12.345, "12.3"), (1234.5, "1,234"), (1_234_567.0, "1,234,567")]
-        {
+        for (value, text) in [
+            (0.0, "0.000"),
+            (0.1234, "0.123"),
+            (12.345, "12.3"),
+            (1234.5, "1,234"),
+            (1_234_567.0, "1,234,567"),
+        ] {
             assert_eq!(number(value), text);
         }
     }

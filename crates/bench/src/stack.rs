@@ -76,10 +76,8 @@ impl Stack {
     pub(crate) async fn serve(&mut self) -> Result<SocketAddr, BenchError> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let config = ServerConfig::default();
-        let most = config.max_connections;
-        let router = taskloom_server::router(self.engine.clone(), config);
-        let serving = taskloom_server::serve(listener, router, most, self.ending.clone(), HTTP_DRAIN);
+        let router = taskloom_server::router(self.engine.clone(), ServerConfig::default());
+        let serving = taskloom_server::serve(listener, router, self.ending.clone(), HTTP_DRAIN);
         self.http = Some(tokio::spawn(serving));
         Ok(address)
     }

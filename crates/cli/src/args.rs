@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, cancel, completions, config, dev, doctor, get, list, login, logout, logs, migrate, retry,
-    submit, wait, worker,
+    api_key, artifacts, cancel, completions, config, dev, doctor, get, list, login, logout, logs, migrate,
+    retry, submit, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Get(get::Get),
     Wait(wait::Wait),
     Logs(logs::Logs),
+    Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Login(login::Login),

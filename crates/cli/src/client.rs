@@ -121,6 +121,16 @@ impl Client {
         &self.server
     }
 
+    /// Makes a call whose answer is a file.
+    pub(crate) async fn file(&self, call: Call<'_>) -> Result<Response, CliError> {
+        self.send(&call).await
+    }
+
+    /// The next bytes of a file.
+    pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<impl AsRef<[u8]>>, CliError> {
+        response.chunk().await.map_err(|e| self.unreachable(&e))
+    }
+
     /// Makes a call and reads the JSON it answers.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Body, CliError> {
         let response = self.send(&call).await?;

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 pub(crate) mod api_key;
+pub(crate) mod artifacts;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -50,6 +51,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::List(args) => online(args.run(environment)),
         Command::Get(args) => online(args.run(environment)),
         Command::Wait(args) => online(args.run(environment)),
+        Command::Artifacts(args) => online(args.run(environment)),
         Command::Logs(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),

@@ -110,8 +110,8 @@ impl Follower<'_> {
         let path = format!("{}/events", self.path);
         let mut response = match self.client.stream(&path, self.last_id.as_deref()).await {
             Ok(response) => response,
+            Err(error) if !self.reachable().await => return Err(error),
             // Such as a proxy that does not let streams through, or no room for one more.
-            Err(error) if error.exit != Exit::NoAccess || !self.reachable().await => return Err(error),
             Err(_) => {
                 self.streams = false;
                 return Ok(());

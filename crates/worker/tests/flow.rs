@@ -312,9 +312,9 @@ async fn between_heartbeats_only_tasks_with_news_are_named() {
 
 #[tokio::test]
 async fn tasks_whose_lease_ended_before_they_were_read_are_not_run() {
-    const LEASE: std::time::Duration = std::time::Duration::from_millis(150);
+    const LEASE: std::time::Duration = std::time::Duration::from_millis(1_500);
     let first = AtomicUsize::new(0);
-    let mut fake = Fake::bare(taskloom_protocol::Registered { lease_ms: 150, ..TIMING });
+    let mut fake = Fake::bare(taskloom_protocol::Registered { lease_ms: 1_500, ..TIMING });
     // Blocks the thread that waits for the answer, as a stopped process does.
     fake.on_claim = Some(Box::new(move |_| {
         if first.fetch_add(1, Ordering::SeqCst) == 0 {

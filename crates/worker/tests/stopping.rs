@@ -203,7 +203,7 @@ async fn a_result_that_waits_for_the_server_is_dropped_when_the_lease_is_lost() 
 
 #[tokio::test]
 async fn a_worker_that_is_cut_off_for_a_lease_aborts_by_itself() {
-    let fake = Fake::with_timing(Registered { lease_ms: 200, ..TIMING });
+    let fake = Fake::with_timing(Registered { lease_ms: 1_500, ..TIMING });
     let (registry, mut events) = registry();
     fake.change(|state| state.deaf = true);
     let running = Running::start(&fake, registry);

@@ -24,6 +24,8 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let used = Process::own().cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
     stack.expect_succeeded(tasks).await?;
     bench.recorder.add(Figure::DrainRate, f64::from(tasks) * 1e9 / nanos.max(1) as f64);
-    bench.recorder.add_some(Figure::DrainCpu, used.map(|used| used.as_secs_f64() * 1_000.0 / f64::from(tasks)));
+    bench
+        .recorder
+        .add_some(Figure::DrainCpu, used.map(|used| used.as_secs_f64() * 1_000.0 / f64::from(tasks)));
     stack.stop().await
 }

@@ -70,7 +70,12 @@ async fn gets(bench: &mut Bench<'_>, server: &Server, token: &str) -> Result<(),
 fn task() -> Result<SubmitTask, BenchError> {
     let kwargs = r#"{"i":1,"kind":"email","to":"user@example.com"}"#.to_owned();
     let kwargs = serde_json::value::RawValue::from_string(kwargs).map_err(std::io::Error::from)?;
-    Ok(SubmitTask { task: NOOP.into(), queue: Some(QUEUE.into()), kwargs: Some(kwargs), ..SubmitTask::default() })
+    Ok(SubmitTask {
+        task: NOOP.into(),
+        queue: Some(QUEUE.into()),
+        kwargs: Some(kwargs),
+        ..SubmitTask::default()
+    })
 }
 
 fn load(bench: &Bench<'_>, server: &Server, requests: Vec<Vec<u8>>, status: u16) -> Load {

@@ -51,19 +51,25 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     bench.progress.step(&format!("latency of {tasks} tasks over HTTP"));
     let address = stack.serve().await?;
     let spans = spawned(over_http(address, Arc::clone(&stack.probe), tasks)).await?;
-    let figures =
-        [Figure::HttpStartP50, Figure::HttpStartP99, Figure::HttpResultP50, Figure::HttpResultP99];
+    let figures = [Figure::HttpStartP50, Figure::HttpStartP99, Figure::HttpResultP50, Figure::HttpResultP99];
     record(bench, figures, spans);
     stack.expect_succeeded(2 * (tasks + WARM_UP)).await?;
     stack.stop().await
 }
 
 /// On the runtime's threads, where callers of an engine are.
-async fn spawned(run: impl Future<Output = Result<Spans, BenchError>> + Send + 'static) -> Result<Spans, BenchError> {
+async fn spawned(
+    run: impl Future<Output = Result<Spans, BenchError>> + Send + 'static,
+) -> Result<Spans, BenchError> {
     tokio::spawn(run).await.map_err(|_| BenchError::Stuck("the client"))?
 }
 
-async fn in_process(engine: Engine, caller: Caller, probe: Arc<Probe>, tasks: u32) -> Result<Spans, BenchError> {
+async fn in_process(
+    engine: Engine,
+    caller: Caller,
+    probe: Arc<Probe>,
+    tasks: u32,
+) -> Result<Spans, BenchError> {
     let mut spans = Spans::default();
     for number in 0..tasks + WARM_UP {
         let submitted = probe.now();

@@ -92,7 +92,11 @@ async fn until_done(connection: &mut Connection, token: &str) -> Result<Counts, 
 }
 
 /// When the first task was claimed and when the last one ended.
-async fn span(connection: &mut Connection, token: &str, first: Uuid) -> Result<(Timestamp, Timestamp), BenchError> {
+async fn span(
+    connection: &mut Connection,
+    token: &str,
+    first: Uuid,
+) -> Result<(Timestamp, Timestamp), BenchError> {
     let missing = || BenchError::Answer("a task without its times".into());
     let task: Task = connection.json(&get(&format!("/api/v1/tasks/{first}"), token), 200).await?;
     let last = "/api/v1/tasks?order_by=completed_at&order_desc=true&limit=1";

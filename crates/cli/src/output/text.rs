@@ -27,7 +27,7 @@ pub(crate) fn clip(text: &str, columns: usize) -> String {
     clipped
 }
 
-/// JSON in few words: `step 3, steps 10` for a flat object, text without its quotes, else the JSON itself.
+/// JSON in few words: `step 3, steps 10` for a flat object (by key), text without its quotes, else the JSON itself.
 pub(crate) fn brief(json: &str) -> String {
     match serde_json::from_str(json) {
         Ok(Value::String(text)) => text,
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn details_are_brief() {
         for (json, text) in [
-            (r#"{"step":3,"of":"ten"}"#, "step 3, of ten"),
+            (r#"{"step":3,"of":"ten"}"#, "of ten, step 3"),
             (r#""half way""#, "half way"),
             ("null", ""),
             (r#"{"a":[1]}"#, r#"{"a":[1]}"#),

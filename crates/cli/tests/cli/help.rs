@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "",
     "dev",
     "worker",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 23] = [
     "get",
     "wait",
     "logs",
+    "artifacts",
     "cancel",
     "retry",
     "login",
@@ -55,7 +56,7 @@ fn completions_know_every_command() {
     {
         let script = home.say(&format!("completions {shell}")).with_status(0).out;
         assert!(script.contains(start), "{shell}");
-        for command in ["submit", "api-key", "--password-stdin".trim_start_matches('-'), "idempotency-key"] {
+        for command in ["submit", "api-key", "password-stdin", "idempotency-key"] {
             assert!(script.contains(command), "{shell}: {command}");
         }
     }

@@ -1,7 +1,8 @@
 //! A home of its own for each test, and servers that never outlive it.
 
 use std::ffi::OsStr;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +24,28 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Reads one request, answers 200 with this body, and gives the request's first line.
+pub(crate) fn answer(stream: TcpStream, content_type: &str, body: &str) -> String {
+    answer_with(stream, "200 OK", content_type, |_| body.to_owned())
+}
+
+/// Reads one request and answers it with what `body` makes of its first line.
+pub(crate) fn answer_with(
+    mut stream: TcpStream,
+    status: &str,
+    content_type: &str,
+    body: impl FnOnce(&str) -> String,
+) -> String {
+    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next().unwrap_or_default();
+    lines.find(String::is_empty);
+    let body = body(&first);
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {}", body.len());
+    // A client that has gone does not want the answer.
+    let _ = write!(stream, "{head}\r\nconnection: close\r\n\r\n{body}");
+    first
 }
 
 /// A directory that stands for the user's home and working directory.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::Home;
+use crate::support::{Home, answer};
 
 #[test]
 fn the_first_task() {
@@ -114,16 +114,63 @@ fn lists_filter_page_and_align() {
     server.stop();
 }
 
+/// A web server that answers every request with two rows, for as long as the test runs.
+fn web() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(stream.unwrap(), "application/json", r#"[{"n":1},{"n":2}]"#);
+        }
+    });
+    address
+}
+
+#[test]
+fn artifacts_are_listed_and_fetched() {
+    let home = Home::new();
+    let server = home.ready(&[("TASKLOOM_COLLECT__ALLOW_PRIVATE", "127.0.0.1")]);
+    let kwargs = json!({"url": format!("http://{}/", web())});
+    let said = home.run(["submit", "collect.http", "--kwargs", &kwargs.to_string(), "--watch", "--json"]);
+    let task = said.with_status(0).json();
+    let id = task["id"].as_str().unwrap();
+    let listed = home.say(&format!("artifacts {id} --json")).with_status(0).json();
+    let name = listed["items"][0]["name"].as_str().unwrap().to_owned();
+    assert!(home.say(&format!("artifacts {id}")).with_status(0).out.contains(&name));
+    home.say(&format!("artifacts {id} {name}")).with_status(0);
+    let bytes = std::fs::read(home.path().join(&name)).unwrap();
+    assert_eq!(listed["items"][0]["bytes"], bytes.len());
+    let said = home.say(&format!("artifacts {id} {name} --output -")).with_status(0);
+    assert_eq!(said.out.as_bytes(), bytes);
+    home.say(&format!("artifacts {id} missing")).with_status(5);
+    server.stop();
+}
+
 #[test]
 fn logs_are_shown_and_followed() {
     let home = Home::new();
-    let server = home.ready(&[]);
-    let id = home.submit("demo.fail --max-attempts 1");
-    home.say(&format!("logs {id} --follow")).with_status(0);
+    let server = home.ready(&[("TASKLOOM_COLLECT__ALLOW_PRIVATE", "127.0.0.1")]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let kwargs = json!({"urls": [format!("http://{closed}/a"), format!("http://{closed}/b")], "retries": 0});
+    let task = home.run([
+        "submit",
+        "collect.http",
+        "--kwargs",
+        &kwargs.to_string(),
+        "--max-attempts",
+        "1",
+        "--json",
+    ]);
+    let task = task.with_status(0).json();
+    let id = task["id"].as_str().unwrap();
+    let followed = home.say(&format!("logs {id} --follow")).with_status(0);
+    assert!(followed.out.contains(" warn  http://"), "{}", followed.out);
+    assert_eq!(home.task(id)["status"], "failed", "followed to the end");
     let said = home.say(&format!("logs {id} --json")).with_status(0);
+    assert_eq!(said.out.lines().count(), 2, "{}", said.out);
     for line in said.out.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert!(line["message"].is_string() && line["level"].is_string(), "{line}");
+        assert_eq!(line["level"], "warning", "{line}");
     }
     home.say("logs 00000000-0000-7000-8000-000000000000").with_status(5);
     server.stop();

@@ -2,7 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 
-use crate::support::{Home, Process};
+use taskloom_model::{State, Status, Timestamp};
+use taskloom_protocol::Task;
+
+use crate::support::{Home, Process, answer, answer_with};
 
 #[test]
 fn ctrl_c_leaves_the_task_running() {
@@ -36,4 +39,37 @@ fn watching_survives_the_server() {
     let server = home.serve_on(&port, &[]);
     assert_eq!(watcher.wait().code(), Some(0));
     server.stop();
+}
+
+#[test]
+fn a_proxy_without_streams_is_polled_through() {
+    const ID: &str = "01900000-0000-7000-8000-000000000000";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut task = Task::blank(ID.parse().unwrap(), "demo.echo".into(), uuid::Uuid::nil(), Timestamp::MIN);
+    (task.state, task.status) = (State::Running, Status::Running);
+    let running = serde_json::to_string(&task).unwrap();
+    (task.state, task.status) = (State::Succeeded, Status::Succeeded);
+    let succeeded = serde_json::to_string(&task).unwrap();
+    let proxy = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|line: &String| !line.contains("wait=")) {
+            let (stream, _) = listener.accept().unwrap();
+            let mut first = [0; 512];
+            let read = stream.peek(&mut first).unwrap();
+            let first = String::from_utf8_lossy(&first[..read]).into_owned();
+            seen.push(if first.contains("/events") {
+                answer_with(stream, "502 Bad Gateway", "text/html", |_| "<html>no streams</html>".into())
+            } else if first.contains("wait=") {
+                answer(stream, "application/json", &succeeded)
+            } else {
+                answer(stream, "application/json", &running)
+            });
+        }
+        seen
+    });
+    let home = Home::new();
+    home.say(&format!("wait {ID} --server {url}")).with_status(0);
+    let seen = proxy.join().unwrap();
+    assert!(seen.iter().any(|line| line.contains("/events")), "{seen:?}");
 }
