@@ -113,7 +113,7 @@ impl Client {
     /// A client of the server that the flag, the environment or the last login names.
     pub(crate) fn new(flag: Option<&str>, environment: &Environment) -> Result<Self, CliError> {
         let (server, auth) = Auth::choose(flag, environment)?;
-        Ok(Self { http: http()?, server, auth })
+        Ok(Self { http: http(&server)?, server, auth })
     }
 
     /// The server's URL, without a slash at its end.
@@ -226,7 +226,7 @@ impl Client {
         }
         let (status, path) = (response.status(), response.url().path().to_owned());
         let text = self.read_body(response).await.unwrap_or_default();
-        let error = problem::explain(&self.server, status, &text, self.auth.is_known());
+        let error = problem::explain(&self.server, status, &text, self.auth.proof());
         let about_task = path.contains("/api/v1/tasks/")
             && matches!(status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
         Err(if about_task { error.hint("`taskloom list` shows the tasks that are there") } else { error })
@@ -253,10 +253,15 @@ impl Client {
 }
 
 /// One pool of connections; TLS by rustls with ring.
-fn http() -> Result<reqwest::Client, CliError> {
+fn http(server: &str) -> Result<reqwest::Client, CliError> {
     // Fails only if a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
+    let mut builder = reqwest::Client::builder();
+    if server_url::is_loopback(server) {
+        // HTTP_PROXY is not meant for this machine's own servers.
+        builder = builder.no_proxy();
+    }
+    builder
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("taskloom-cli/", env!("CARGO_PKG_VERSION")))

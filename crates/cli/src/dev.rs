@@ -162,17 +162,16 @@ struct Running {
 impl Running {
     /// Worker first, so that watchers see their tasks end; then HTTP, then the loops.
     async fn until_stopped(mut self, stop: &Stop) -> Result<(), CliError> {
-        let mut worker_ended = None;
-        tokio::select! {
-            () = stop.drain.cancelled() => {}
-            ended = &mut self.worker => {
-                worker_ended = Some(ended);
-                tracing::warn!("the built-in worker has left; the API goes on");
+        let early = tokio::select! {
+            () = stop.drain.cancelled() => None,
+            ended = &mut self.worker => Some(ended),
+        };
+        let worker_ended = match early {
+            Some(ended) => {
+                tracing::warn!(?ended, "the built-in worker has left; the API goes on");
                 stop.drain.cancelled().await;
+                ended
             }
-        }
-        let worker_ended = match worker_ended {
-            Some(ended) => ended,
             None => (&mut self.worker).await,
         };
         self.ending.cancel();

@@ -38,7 +38,7 @@ impl EngineConfig {
     pub fn new(artifacts_dir: impl Into<PathBuf>) -> Self {
         Self {
             lease: Duration::from_secs(15),
-            heartbeat: Duration::from_secs(5),
+            heartbeat: Duration::from_secs(2),
             cancel_grace: Duration::from_secs(10),
             retention: Duration::from_secs(30 * 86_400),
             idempotency_retention: Duration::from_secs(86_400),

@@ -26,12 +26,11 @@ impl Engine {
     }
 
     /// Takes over after a process that had this store to itself is gone: its own workers' tasks are free at once.
-    pub async fn recover_embedded(&self) -> Result<u64, EngineError> {
-        let released = self.inner.store.task_release_embedded(self.now()).await?;
-        if released > 0 {
-            self.reap().await?;
-        }
-        Ok(released)
+    /// Gives how many.
+    pub async fn recover_embedded(&self) -> Result<usize, EngineError> {
+        let steps = self.inner.store.task_reap_embedded(self.now(), rand::random).await?;
+        self.announce(&steps);
+        Ok(steps.len())
     }
 
     async fn reap_loop(self, shutdown: CancellationToken) {

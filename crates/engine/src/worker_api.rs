@@ -45,8 +45,8 @@ impl Sessions {
         sessions.insert(id, session);
     }
 
-    fn remove(&self, id: SessionId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    fn remove(&self, id: SessionId) -> Option<Session> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 }
 
@@ -66,9 +66,17 @@ impl Engine {
         if !self.inner.store.worker_drain(session).await? {
             return Err(EngineError::NotFound);
         }
-        // The next call asks the store.
-        self.inner.sessions.remove(session);
+        self.forget_session(session);
         Ok(())
+    }
+
+    /// Lets the next call of the worker ask the store, and its waiting claim come back at once.
+    fn forget_session(&self, session: SessionId) {
+        if let Some(session) = self.inner.sessions.remove(session) {
+            for queue in session.queues.iter() {
+                self.inner.dispatcher.announce(queue, usize::MAX);
+            }
+        }
     }
 
     async fn session(&self, id: SessionId) -> Result<Session, WorkerError> {
@@ -91,6 +99,10 @@ impl Engine {
             now: self.now(),
         };
         let claims = self.inner.store.task_claim(spec).await.map_err(|e| unavailable(&e))?;
+        if claims.unknown {
+            self.inner.sessions.remove(request.session);
+            return Err(WorkerError::UnknownSession);
+        }
         self.announce(&claims.expired);
         if !self.inner.bus.is_idle() {
             for task in &claims.claimed {
@@ -195,7 +207,7 @@ impl WorkerApi for Engine {
         check_range("tasks", request.tasks.len() as u64, 1, 10_000)?;
         let most = self.inner.config.limits.payload_bytes;
         for task in &request.tasks {
-            check_news(task.progress, None, &task.logs)?;
+            check_news(task.progress, task.detail.as_ref(), &task.logs)?;
             check_outcome(&task.outcome, most)?;
         }
         if !self.inner.bus.is_idle() {
@@ -215,8 +227,9 @@ impl WorkerApi for Engine {
         let (steps, lost) = drained.map_err(|e| unavailable(&e))?;
         self.announce(&steps);
         if request.leave {
-            self.inner.store.worker_leave(request.session, now).await.map_err(|e| unavailable(&e))?;
-            self.inner.sessions.remove(request.session);
+            let left = self.inner.store.worker_leave(request.session, now).await;
+            self.announce(&left.map_err(|e| unavailable(&e))?);
+            self.forget_session(request.session);
         }
         Ok(DrainAnswer { lost })
     }
@@ -311,8 +324,8 @@ fn beat_item(task: BeatTask) -> BeatItem {
 }
 
 fn finish_item(task: FinishTask) -> FinishItem {
-    let FinishTask { id, epoch, outcome, progress, logs } = task;
-    let mut note = Note { progress, ..Note::default() };
+    let FinishTask { id, epoch, outcome, progress, detail, logs } = task;
+    let mut note = Note { progress, detail, ..Note::default() };
     let millis = Duration::from_millis;
     let finish = match outcome {
         Outcome::Success { result } => {

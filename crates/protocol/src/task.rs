@@ -43,7 +43,7 @@ pub struct SubmitTask {
     pub task: String,
     /// Positional arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     pub args: Option<Json>,
     /// Named arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -390,16 +390,16 @@ pub struct Task {
     /// Per cent, 0 to 100.
     pub progress: f64,
     /// What the handler said last about its progress.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub progress_detail: Option<Json>,
     /// Positional arguments.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<serde_json::Value>)]
     pub args: Json,
     /// Named arguments.
     #[schema(value_type = Object)]
     pub kwargs: Json,
     /// The handler's answer; any JSON.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub result: Json,
     /// Why it failed; of an attempt before, while it waits for the next.
     pub error: Option<TaskError>,
@@ -428,7 +428,7 @@ pub struct Task {
     /// Words to filter by.
     pub tags: Vec<String>,
     /// What its submitter wanted kept.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Json>,
     /// When it was submitted.
     #[schema(value_type = String, format = DateTime)]
@@ -580,11 +580,11 @@ pub struct Change {
     pub progress: Option<f64>,
     /// While running: any JSON about the progress.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     pub progress_detail: Option<Json>,
     /// While running: the result, which ends the task as succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     pub result: Option<Json>,
 }
 
@@ -753,7 +753,7 @@ pub enum TaskEvent {
         /// Per cent, 0 to 100.
         progress: f64,
         /// What the handler says about it.
-        #[schema(value_type = Option<Object>)]
+        #[schema(value_type = serde_json::Value)]
         detail: Option<serde_json::Value>,
     },
     /// Its handler wrote a line.

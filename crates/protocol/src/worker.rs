@@ -79,7 +79,7 @@ pub struct Claimed {
     /// The handler's name, aliases resolved.
     pub task: String,
     /// Positional arguments.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<serde_json::Value>)]
     pub args: Json,
     /// Named arguments.
     #[schema(value_type = Object)]
@@ -93,6 +93,8 @@ pub struct Claimed {
     pub timeout_ms: Option<u64>,
     /// After so many milliseconds the handler is asked to finish.
     pub soft_timeout_ms: Option<u64>,
+    /// Whose it is.
+    pub user_id: Uuid,
     /// When the task was submitted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -128,7 +130,7 @@ pub struct BeatTask {
     pub progress: Option<f64>,
     /// About the progress; left out if nothing changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = serde_json::Value)]
     pub detail: Option<Json>,
     /// Lines since the last beat, up to 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -164,7 +166,7 @@ pub enum Outcome {
     /// It returned this.
     Success {
         /// Any JSON.
-        #[schema(value_type = Object)]
+        #[schema(value_type = serde_json::Value)]
         result: Json,
     },
     /// It failed; another attempt may mend it.
@@ -204,6 +206,10 @@ pub struct FinishTask {
     /// The last progress, if it was not sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
+    /// About the last progress, if it was not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub detail: Option<Json>,
     /// The lines that were not sent yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logs: Vec<LogLine>,

@@ -57,6 +57,9 @@ async fn list(State(app): State<App>, _: Admin, Query(query): Query<ListQuery>) 
     if !(1..=500).contains(&limit) {
         return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 500")));
     }
+    if query.after.as_ref().is_some_and(|name| name.chars().count() > 64) {
+        return Err(ApiError::field(FieldError::query("after", "too_long", "at most 64 characters")));
+    }
     let items = app.store().user_list(query.after.as_deref(), limit).await?;
     let is_full = items.len() >= limit as usize;
     let next_after = items.last().filter(|_| is_full).map(|user| user.username.clone());

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use taskloom_model::{SessionId, TaskId, Timestamp};
+use taskloom_model::{Action, SessionId, TaskId, Timestamp};
 use taskloom_protocol::{Artifact, Register, TaskRef, WorkerInfo};
 
 use crate::Store;
 use crate::error::Result;
 use crate::sql::{Row, params};
+use crate::task::{Request, Stepped, step};
 
 /// A worker that introduces itself.
 #[derive(Debug, Clone)]
@@ -84,12 +85,20 @@ impl Store {
         .await
     }
 
-    /// Notes that a worker has left.
-    pub async fn worker_leave(&self, session: SessionId, now: Timestamp) -> Result<()> {
+    /// Notes that a worker has left, and takes back what it still holds.
+    pub async fn worker_leave(&self, session: SessionId, now: Timestamp) -> Result<Vec<Stepped>> {
         self.write(move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE workers SET left_at = ? WHERE session = ?";
-                tx.exec(sql, params![now, session]).await.map(drop)
+                tx.exec("UPDATE workers SET left_at = ? WHERE session = ?", params![now, session]).await?;
+                let sql = "SELECT id, epoch FROM running WHERE session = ?";
+                let held = tx.rows(sql, params![session], |row| Ok((row.next()?, row.next()?))).await?;
+                let mut steps = Vec::new();
+                for (id, epoch) in held {
+                    let request = Request::new(id, Action::Drain { epoch });
+                    // It is held in this very transaction: nobody can have been first.
+                    let _ = step(tx, &request, now, &mut steps).await?;
+                }
+                Ok(steps)
             })
         })
         .await

@@ -30,6 +30,8 @@ pub struct TaskInfo {
     pub task: String,
     /// The queue it came from.
     pub queue: String,
+    /// Whose it is.
+    pub user_id: Uuid,
     /// When the task was submitted.
     pub created_at: Timestamp,
 }
@@ -99,6 +101,7 @@ impl Attempt {
                 epoch: claimed.epoch,
                 task: claimed.task,
                 queue: claimed.queue,
+                user_id: claimed.user_id,
                 created_at: claimed.created_at,
             },
             shared: Arc::clone(shared),

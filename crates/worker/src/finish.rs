@@ -114,5 +114,6 @@ fn replace(mut finished: Finished) -> Option<Finished> {
     finished.report.outcome = error.into_outcome();
     finished.report.logs.clear();
     finished.report.progress = None;
+    finished.report.detail = None;
     Some(finished)
 }

@@ -20,6 +20,15 @@ pub(super) enum Auth {
     Stored { file: CredentialsFile, access: Mutex<Secret> },
 }
 
+/// What we showed the server, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    None,
+    /// `TASKLOOM_TOKEN`.
+    Token,
+    Login,
+}
+
 impl Auth {
     /// The server to talk to, and what proves who we are there.
     pub(super) fn choose(flag: Option<&str>, environment: &Environment) -> Result<(String, Self), CliError> {
@@ -53,8 +62,12 @@ impl Auth {
         }
     }
 
-    pub(super) fn is_known(&self) -> bool {
-        !matches!(self, Self::Nobody)
+    pub(super) fn proof(&self) -> Proof {
+        match self {
+            Self::Nobody => Proof::None,
+            Self::Given(_) => Proof::Token,
+            Self::Stored { .. } => Proof::Login,
+        }
     }
 
     /// A token newer than `used`, which the server refused; `None` if there is no way to get one.

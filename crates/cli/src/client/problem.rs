@@ -5,6 +5,7 @@ use std::error::Error;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+use super::auth::Proof;
 use crate::error::{CliError, Exit};
 use crate::output::plain;
 
@@ -26,8 +27,8 @@ struct Field {
     msg: String,
 }
 
-/// Explains an answer that is no success. `known`: we sent a token.
-pub(super) fn explain(server: &str, status: StatusCode, text: &str, known: bool) -> CliError {
+/// Explains an answer that is no success to a call with this proof.
+pub(super) fn explain(server: &str, status: StatusCode, text: &str, proof: Proof) -> CliError {
     let Ok(problem) = serde_json::from_str::<Problem>(text) else { return foreign(server, status) };
     if problem.detail.is_empty() && problem.title.is_empty() {
         return foreign(server, status);
@@ -37,15 +38,7 @@ pub(super) fn explain(server: &str, status: StatusCode, text: &str, known: bool)
         StatusCode::UNAUTHORIZED if problem.code == "bad_credentials" => {
             CliError::new(Exit::NoAccess, message)
         }
-        StatusCode::UNAUTHORIZED => {
-            let message = if known {
-                format!("{server} does not accept the login any more: {message}")
-            } else {
-                format!("you are not logged in at {server}")
-            };
-            CliError::new(Exit::NoAccess, message)
-                .hint(format!("log in: taskloom login --server {server} (or set TASKLOOM_TOKEN)"))
-        }
+        StatusCode::UNAUTHORIZED => unauthorized(server, &message, proof),
         StatusCode::FORBIDDEN => CliError::new(Exit::NoAccess, message),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             CliError::new(Exit::NoAccess, message).hint("try again in a moment")
@@ -58,6 +51,21 @@ pub(super) fn explain(server: &str, status: StatusCode, text: &str, known: bool)
         },
         _ => CliError::new(Exit::Refused, message),
     }
+}
+
+fn unauthorized(server: &str, message: &str, proof: Proof) -> CliError {
+    let log_in = format!("log in: taskloom login --server {server}");
+    let (what, hint) = match proof {
+        Proof::None => {
+            (format!("you are not logged in at {server}"), format!("{log_in} (or set TASKLOOM_TOKEN)"))
+        }
+        Proof::Login => (format!("{server} does not accept the login any more: {message}"), log_in),
+        Proof::Token => (
+            format!("{server} does not accept TASKLOOM_TOKEN: {message}"),
+            "set another token, or unset it and log in".to_owned(),
+        ),
+    };
+    CliError::new(Exit::NoAccess, what).hint(hint)
 }
 
 fn sentence(problem: &Problem) -> String {
@@ -104,15 +112,15 @@ fn root_cause(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn explained(status: u16, text: &str, known: bool) -> CliError {
-        explain("http://x", StatusCode::from_u16(status).unwrap(), text, known)
+    fn explained(status: u16, text: &str, proof: Proof) -> CliError {
+        explain("http://x", StatusCode::from_u16(status).unwrap(), text, proof)
     }
 
     #[test]
     fn fields_are_named() {
         let text = r#"{"title":"t","detail":"2 fields","code":"validation","errors":[
             {"loc":["body","timeout"],"msg":"must be above 0","type":"x"},{"loc":["body","tags","3"],"msg":"too long"}]}"#;
-        let error = explained(422, text, true);
+        let error = explained(422, text, Proof::Login);
         assert_eq!(error.exit, Exit::Refused);
         assert_eq!(error.message, "timeout: must be above 0\ntags.3: too long");
     }
@@ -120,15 +128,17 @@ mod tests {
     #[test]
     fn the_next_step_is_said() {
         let text = r#"{"title":"Authentication is required","detail":"no token","code":"unauthorized"}"#;
-        let error = explained(401, text, false).to_string();
+        let error = explained(401, text, Proof::None).to_string();
         assert!(error.contains("not logged in at http://x"), "{error}");
         assert!(error.contains("taskloom login --server http://x"), "{error}");
+        let error = explained(401, text, Proof::Token).to_string();
+        assert!(error.contains("does not accept TASKLOOM_TOKEN"), "{error}");
     }
 
     #[test]
     fn what_is_not_taskloom_is_said() {
         for text in ["<html>", "", "{}", "[]"] {
-            let error = explained(502, text, true);
+            let error = explained(502, text, Proof::Login);
             assert_eq!(error.exit, Exit::NoAccess);
             assert!(error.message.contains("not as Taskloom would"), "{text}");
         }

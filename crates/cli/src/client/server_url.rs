@@ -29,6 +29,16 @@ pub(crate) fn normalize(text: &str) -> Result<String, CliError> {
     Ok(base.strip_suffix("/api/v1").unwrap_or(base).to_owned())
 }
 
+/// Whether the server is on this machine.
+pub(super) fn is_loopback(server: &str) -> bool {
+    url::Url::parse(server).is_ok_and(|url| match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,8 +52,12 @@ impl Environment {
         if dotenv.is_file() {
             let wrong = |e: dotenvy::Error| ConfigErrors::one(".env", describe(&e));
             for pair in dotenvy::from_path_iter(dotenv).map_err(wrong)? {
-                let (name, value) = pair.map_err(wrong)?;
-                variables.insert(name, Variable { value, from_file: true });
+                match pair {
+                    Ok((name, value)) => _ = variables.insert(name, Variable { value, from_file: true }),
+                    // Another program's line, in a form that it may understand.
+                    Err(dotenvy::Error::LineParse(line, _)) if !is_ours(&line) => {}
+                    Err(error) => return Err(wrong(error)),
+                }
             }
         }
         variables.extend(process.map(|(name, value)| (name, Variable { value, from_file: false })));
@@ -138,6 +142,14 @@ pub(super) fn from_text(text: &str, like: &Value) -> Value {
     }
 }
 
+/// Whether a line of `.env` sets one of our variables.
+fn is_ours(line: &str) -> bool {
+    let line = line.trim_start();
+    let name = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    name.starts_with("TASKLOOM_")
+        || ["DATABASE_URL", "SECRET_KEY", "REDIS_URL"].iter().any(|n| name.starts_with(n))
+}
+
 /// The message of the library without the line itself, which may hold a secret.
 fn describe(error: &dotenvy::Error) -> String {
     match error {
@@ -171,6 +183,15 @@ mod tests {
             (Some("process"), Some("file two"), Some("3"))
         );
         assert_eq!(env.source("B"), "B in .env");
+    }
+
+    #[test]
+    fn other_programs_lines_do_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(".env");
+        std::fs::write(&file, "OTHER=two words\nTASKLOOM_SERVER=x\n").unwrap();
+        let env = Environment::from_parts(std::iter::empty(), &file).unwrap();
+        assert_eq!(env.get("TASKLOOM_SERVER"), Some("x"));
     }
 
     #[test]

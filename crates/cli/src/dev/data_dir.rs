@@ -18,7 +18,7 @@ const SECRET_BYTES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    _locks: Vec<File>,
+    _locks: [File; 2],
 }
 
 /// The database's file: where the configuration says, else in the data directory.
@@ -41,13 +41,10 @@ impl DataDir {
             |e: io::Error| CliError::failed(format!("cannot use the data directory {}: {e}", path.display()));
         private_dir(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
-        let mut locks = vec![lock(&path.join("taskloom.lock"), &path)?];
-        let elsewhere = database.parent().is_some_and(|dir| dir.canonicalize().ok().as_ref() != Some(&path));
-        if elsewhere {
-            let mut name = database.as_os_str().to_owned();
-            name.push(".lock");
-            locks.push(lock(Path::new(&name), database)?);
-        }
+        // The database as well: it may be another directory's.
+        let mut beside = database.as_os_str().to_owned();
+        beside.push(".lock");
+        let locks = [lock(&path.join("taskloom.lock"), &path)?, lock(Path::new(&beside), database)?];
         Ok(Self { path, _locks: locks })
     }
 
@@ -143,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn a_database_elsewhere_is_held_as_well() {
+    fn a_database_is_held_whoever_names_it() {
         let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("shared.db");
-        let _first = DataDir::take(&dir.path().join("a"), &database).unwrap();
-        let second = DataDir::take(&dir.path().join("b"), &database).unwrap_err();
-        assert!(second.message.contains("shared.db"), "{second}");
+        let (first, second) = (dir.path().join("a"), dir.path().join("b"));
+        let _held = DataDir::take(&first, &first.join("taskloom.db")).unwrap();
+        let error = DataDir::take(&second, &first.join("taskloom.db")).unwrap_err();
+        assert!(error.message.contains("a/taskloom.db already"), "{error}");
     }
 
     #[test]

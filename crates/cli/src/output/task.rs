@@ -108,12 +108,15 @@ fn pretty(json: &Json) -> String {
         .unwrap_or_else(|_| text.to_owned())
 }
 
-/// `5s ago`, `in 3m`.
+/// `just now`, `5.0s ago`, `in 3m`.
 pub(crate) fn age(at: Timestamp, now: Timestamp) -> String {
-    if at > now {
-        format!("in {}", duration(at.since(now)))
+    let apart = at.since(now).max(now.since(at));
+    if apart < Duration::from_secs(1) {
+        "just now".into()
+    } else if at > now {
+        format!("in {}", duration(apart))
     } else {
-        format!("{} ago", duration(now.since(at)))
+        format!("{} ago", duration(apart))
     }
 }
 

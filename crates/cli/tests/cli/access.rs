@@ -72,6 +72,11 @@ fn the_environment_names_server_and_token() {
     .unwrap();
     home.say("list").with_status(0);
     home.say("submit demo.echo").with_status(4);
+    let output = home.command(["list"]).env("HTTP_PROXY", "http://127.0.0.1:1").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "no proxy on the way to this machine");
+    let output = home.command(["list"]).env("TASKLOOM_TOKEN", "nonsense").output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("does not accept TASKLOOM_TOKEN"));
     server.stop();
 }
 

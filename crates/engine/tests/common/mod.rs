@@ -75,7 +75,7 @@ impl Lab {
 
     /// Reports an outcome; true if it counted.
     pub(crate) async fn finish(&self, session: Uuid, task: &Claimed, outcome: Outcome) -> bool {
-        let task = FinishTask { id: task.id, epoch: task.epoch, outcome, progress: None, logs: vec![] };
+        let task = FinishTask { id: task.id, epoch: task.epoch, outcome, progress: None, detail: None, logs: vec![] };
         self.engine.finish(FinishRequest { session, tasks: vec![task] }).await.unwrap().lost.is_empty()
     }
 

@@ -19,7 +19,7 @@ use crate::state::App;
 #[into_params(parameter_in = Query)]
 pub(super) struct GetQuery {
     /// Answer when the task has ended, or after so many seconds.
-    #[param(minimum = 0, maximum = 60, example = 30)]
+    #[param(minimum = 0, maximum = 60, default = 0)]
     wait: Option<u32>,
 }
 

@@ -32,6 +32,8 @@ pub struct ClaimSpec {
 /// What a claim found.
 #[derive(Debug, Default)]
 pub struct Claims {
+    /// The worker is not known, or has left: it gets nothing.
+    pub unknown: bool,
     /// The tasks now held.
     pub claimed: Vec<Claimed>,
     /// Tasks found expired, now revoked, and what followed.
@@ -62,7 +64,12 @@ impl Store {
 }
 
 async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
-    let mut claims = Claims::default();
+    let sql = "SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL";
+    let known = tx.number(sql, params![spec.session]).await? == 1;
+    let mut claims = Claims { unknown: !known, ..Claims::default() };
+    if claims.unknown {
+        return Ok(claims);
+    }
     for queue in spec.queues.iter() {
         let room = spec.limit.saturating_sub(claims.claimed.len() as u32);
         if room == 0 {
@@ -154,6 +161,7 @@ impl Candidate {
             priority: place.priority,
             timeout_ms: self.timeout_ms,
             soft_timeout_ms: self.soft_timeout_ms,
+            user_id: self.user_id,
             created_at: self.created_at,
         }
     }

@@ -18,6 +18,7 @@ pub use finish::FinishItem;
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
 pub use note::Note;
 pub use steer::ChangeWaiting;
+pub(crate) use step::step;
 pub use step::{Request, StepError, Stepped};
 pub use submit::{Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome};
 pub use sweep::QueueDepth;

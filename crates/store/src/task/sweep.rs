@@ -66,16 +66,22 @@ impl Store {
         .await
     }
 
-    /// Ends the leases of workers that lived inside a process that is gone.
-    pub async fn task_release_embedded(&self, now: Timestamp) -> Result<u64> {
+    /// T8 for workers that lived inside a process that is gone: nobody else can renew their leases.
+    pub async fn task_reap_embedded(&self, now: Timestamp, random: fn() -> f64) -> Result<Vec<Stepped>> {
         self.write(move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE running SET lease_until = 0 WHERE session IN
-                     (SELECT session FROM workers WHERE embedded = 1)";
-                let released = tx.exec(sql, &[]).await?;
+                let sql = "SELECT id FROM running WHERE session IN (SELECT session FROM workers WHERE embedded = 1)";
+                let ids = tx.rows(sql, &[], first::<TaskId>).await?;
+                let mut steps = Vec::new();
+                for id in ids {
+                    tx.exec("UPDATE running SET lease_until = ? WHERE id = ?", params![now, id]).await?;
+                    let action = Action::Reap { grace: Duration::ZERO };
+                    let request = Request { random: random(), ..Request::new(id, action) };
+                    let _ = step(tx, &request, now, &mut steps).await?;
+                }
                 let sql = "UPDATE workers SET left_at = ? WHERE embedded = 1 AND left_at IS NULL";
                 tx.exec(sql, params![now]).await?;
-                Ok(released)
+                Ok(steps)
             })
         })
         .await

@@ -35,7 +35,9 @@ pub(crate) async fn run(
     let start = Instant::now();
     let config = &collector.config;
     let cache_dir = config.cache_dir.as_deref().filter(|_| plan.etag);
-    let cache = cache_dir.map(|dir| Cache::new(dir, ctx.task().id.to_string(), &plan.fingerprint));
+    // What one user has fetched is no news of another's: each has a cache of their own.
+    let spec = format!("{} {}", ctx.task().user_id, plan.fingerprint);
+    let cache = cache_dir.map(|dir| Cache::new(dir, ctx.task().id.to_string(), &spec));
     let fetcher = Fetcher {
         plan,
         clients,

@@ -196,6 +196,7 @@ impl Harness {
             priority: Priority::Normal,
             timeout_ms: None,
             soft_timeout_ms: None,
+            user_id: Uuid::nil(),
             created_at: Timestamp::from_micros(0),
         };
         self.server.state().ready.push_back(claimed);
