@@ -82,17 +82,18 @@ impl Stack {
         Ok(address)
     }
 
-    /// Queues tasks that do nothing, and gives the first id.
-    pub(crate) async fn fill(&self, tasks: u32) -> Result<Uuid, BenchError> {
-        let mut first = None;
+    /// Queues tasks that do nothing, and gives the first and the last id.
+    pub(crate) async fn fill(&self, tasks: u32) -> Result<(Uuid, Uuid), BenchError> {
+        let mut ends = None;
         let mut left = tasks;
         while left > 0 {
             let now = left.min(FILL);
             let made = self.engine.submit_batch(&self.caller, noops(now), None).await?;
-            first = first.or(made.first().map(|task| task.id));
+            let batch = made.first().zip(made.last()).map(|(first, last)| (first.id, last.id));
+            ends = batch.map(|(first, last)| (ends.map_or(first, |(first, _)| first), last));
             left -= now;
         }
-        first.ok_or_else(|| BenchError::Answer("an empty batch".into()))
+        ends.ok_or_else(|| BenchError::Answer("an empty batch".into()))
     }
 
     /// Checks that there are so many tasks and that all have succeeded.

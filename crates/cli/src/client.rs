@@ -138,16 +138,13 @@ impl Client {
     }
 
     /// Opens a stream of server-sent events.
-    pub(crate) async fn stream(&self, path: &str, last_id: Option<&str>) -> Result<Response, CliError> {
+    pub(crate) async fn stream(&self, path: &str) -> Result<Response, CliError> {
         let call = Call::get(path);
         let mut token = self.auth.token();
         for again in [true, false] {
             let mut request = self.http.get(self.url(path)).header(header::ACCEPT, "text/event-stream");
             if let Some(token) = &token {
                 request = request.bearer_auth(token);
-            }
-            if let Some(id) = last_id {
-                request = request.header("Last-Event-ID", id);
             }
             let opened = tokio::time::timeout(call.timeout, request.send()).await;
             let response = opened.map_err(|_| self.late())?.map_err(|e| self.unreachable(&e))?;

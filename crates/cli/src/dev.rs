@@ -16,12 +16,12 @@ use serde::Serialize;
 use taskloom_engine::{Engine, SystemClock};
 use taskloom_server::{DrainReport, ServerConfig};
 use taskloom_store::Store;
-use taskloom_worker::{Worker, WorkerError};
+use taskloom_worker::{Registry, Worker, WorkerError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Environment, Secret};
+use crate::config::{Config, Environment};
 use crate::credentials::private_file;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Output;
@@ -37,7 +37,8 @@ const HTTP_HURRY: Duration = Duration::from_millis(200);
 pub(crate) struct Dev {
     config: Config,
     data: DataDir,
-    secret_key: Secret,
+    http: ServerConfig,
+    handlers: Registry,
     listener: TcpListener,
     address: SocketAddr,
     store: Store,
@@ -61,25 +62,27 @@ impl Dev {
         // One that was killed left its address behind.
         data.withdraw();
         let (listener, address) = listen::bind(&config.server.host, config.server.port)?;
-        let secret_key = data.secret_key(&config.auth.secret_key)?;
+        let http = settings::server(&config, &data.secret_key(&config.auth.secret_key)?)?;
+        let cache = data.path().join("collect-cache");
+        let handlers = taskloom_tasks::registry(&settings::tasks(&config, Some(&cache))?);
         make_private(&database)?;
         let store = Store::open(&settings::store(&config, &database))
             .map_err(|e| CliError::failed(format!("cannot open the database {}: {e}", database.display())))?;
-        Ok(Self { config, data, secret_key, listener, address, store })
+        Ok(Self { config, data, http, handlers, listener, address, store })
     }
 
     /// Runs until a signal, then drains.
     pub(crate) async fn run(self, environment: &Environment, out: Output) -> CliResult {
-        let Self { config, data, secret_key, listener, address, store } = self;
+        let Self { config, data, http, handlers, listener, address, store } = self;
         let stop = Stop::on_signals(out)?;
-        let first_password = admin::create_if_first(&store, environment).await?;
         let engine = Engine::new(store, settings::engine(&config, data.path()), Arc::new(SystemClock));
         recover(&engine).await?;
+        // Late, so that what can fail has failed before; but before anybody else can register.
+        let first_password = admin::create_if_first(engine.store(), environment).await?;
         let ending = CancellationToken::new();
         let loops = engine.start(&ending);
-        let worker = start_worker(&config, &data, &engine, &stop)?;
-        let http = serve(settings::server(&config, &secret_key)?, listener, engine, ending.clone())?;
-        announce(&data, address)?;
+        let worker = start_worker(handlers, &config, &data, &engine, &stop);
+        let http = serve(http, listener, engine, ending.clone())?;
         let ready = banner::Ready {
             url: &listen::url(address),
             docs: config.server.docs,
@@ -88,6 +91,7 @@ impl Dev {
             open: !address.ip().is_loopback(),
         };
         banner::print(&ready, out);
+        announce(&data, address)?;
         let ended = Running { worker, http, loops, ending }.until_stopped(&stop).await;
         data.withdraw();
         ended.map(|()| Exit::Ok)
@@ -95,14 +99,13 @@ impl Dev {
 }
 
 fn start_worker(
+    handlers: Registry,
     config: &Config,
     data: &DataDir,
     engine: &Engine,
     stop: &Stop,
-) -> Result<JoinHandle<Result<(), WorkerError>>, CliError> {
-    let cache = data.path().join("collect-cache");
-    let registry = taskloom_tasks::registry(&settings::tasks(config, Some(&cache))?);
-    let worker = Worker::builder(Arc::new(engine.clone()), registry)
+) -> JoinHandle<Result<(), WorkerError>> {
+    let worker = Worker::builder(Arc::new(engine.clone()), handlers)
         .queues(config.worker.queues.iter().cloned())
         .concurrency(settings::concurrency(config.worker.concurrency))
         .work_dir(data.path().join("work"))
@@ -110,7 +113,7 @@ fn start_worker(
         .kill(stop.kill.clone())
         .build();
     engine.embed(worker.session());
-    Ok(tokio::spawn(worker.run(stop.drain.clone())))
+    tokio::spawn(worker.run(stop.drain.clone()))
 }
 
 fn serve(

@@ -54,7 +54,7 @@ pub(crate) async fn watch(
 
 async fn follow(client: &Client, id: &str, view: &mut View) -> Result<Watched, CliError> {
     let path = format!("/tasks/{id}");
-    let mut follower = Follower { client, path, last_id: None, streams: true };
+    let mut follower = Follower { client, path, streams: true };
     let mut failures = 0;
     loop {
         match follower.step(view).await {
@@ -78,7 +78,6 @@ async fn follow(client: &Client, id: &str, view: &mut View) -> Result<Watched, C
 struct Follower<'a> {
     client: &'a Client,
     path: String,
-    last_id: Option<String>,
     /// Until the server turns out to have no streams for us.
     streams: bool,
 }
@@ -98,7 +97,12 @@ impl Follower<'_> {
             return Ok(Some(Watched::Ended(Box::new(task), body.0)));
         }
         if self.streams {
-            self.stream(view).await?;
+            let opened = Instant::now();
+            let ended = self.stream(view).await?;
+            if !ended && opened.elapsed() < Duration::from_secs(1) {
+                // Streams that are cut at once must not be opened without end.
+                tokio::time::sleep(pause(1, None)).await;
+            }
         } else if asked.elapsed() < Duration::from_millis(200) {
             // A server that does not wait must not be flooded.
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -106,33 +110,30 @@ impl Follower<'_> {
         Ok(None)
     }
 
-    async fn stream(&mut self, view: &mut View) -> Result<(), CliError> {
+    /// Follows the stream to its end; whether the task has ended.
+    async fn stream(&mut self, view: &mut View) -> Result<bool, CliError> {
         let path = format!("{}/events", self.path);
-        let mut response = match self.client.stream(&path, self.last_id.as_deref()).await {
+        let mut response = match self.client.stream(&path).await {
             Ok(response) => response,
             Err(error) if !self.reachable().await => return Err(error),
             // Such as a proxy that does not let streams through, or no room for one more.
             Err(_) => {
                 self.streams = false;
-                return Ok(());
+                return Ok(false);
             }
         };
         let mut parser = Parser::default();
         let mut said_something = false;
         loop {
-            let chunk = match tokio::time::timeout(SILENCE, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => chunk,
+            let Ok(Ok(Some(chunk))) = tokio::time::timeout(SILENCE, response.chunk()).await else {
                 // The end, a broken connection or silence: look at the task, then connect again.
-                _ if said_something => return Ok(()),
-                _ => {
-                    self.streams = false;
-                    return Ok(());
-                }
+                self.streams = said_something;
+                return Ok(false);
             };
             said_something = true;
             for event in parser.feed(&chunk) {
-                if self.show(&event, view) {
-                    return Ok(());
+                if show(&event, view) {
+                    return Ok(true);
                 }
             }
         }
@@ -141,16 +142,13 @@ impl Follower<'_> {
     async fn reachable(&self) -> bool {
         self.client.call(Call::get(&self.path)).await.is_ok()
     }
+}
 
-    /// Shows an event; whether it says that the task has ended.
-    fn show(&mut self, event: &ServerEvent, view: &mut View) -> bool {
-        if event.id.is_some() {
-            self.last_id.clone_from(&event.id);
-        }
-        let Some(event) = read(event) else { return false };
-        view.event(&event);
-        matches!(event, TaskEvent::State { state, .. } if state.is_terminal())
-    }
+/// Shows an event; whether it says that the task has ended.
+fn show(event: &ServerEvent, view: &mut View) -> bool {
+    let Some(event) = read(event) else { return false };
+    view.event(&event);
+    matches!(event, TaskEvent::State { state, .. } if state.is_terminal())
 }
 
 /// Reads an event; the kind stands in the data or, where it does not, in the event's name.
@@ -167,7 +165,7 @@ mod tests {
 
     #[test]
     fn events_are_read_with_and_without_a_tag() {
-        let event = |name: &str, data: &str| ServerEvent { name: name.into(), data: data.into(), id: None };
+        let event = |name: &str, data: &str| ServerEvent { name: name.into(), data: data.into() };
         let tagged = read(&event("message", r#"{"event":"progress","progress":5.0,"detail":null}"#));
         assert!(matches!(tagged, Some(TaskEvent::Progress { progress: 5.0, .. })));
         let named =

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use taskloom_model::{Finish, SessionId, State};
+use taskloom_model::{Finish, SessionId, State, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer, DrainRequest,
     FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, Task,
@@ -26,6 +27,23 @@ const SESSIONS: usize = 10_000;
 struct Session {
     queues: Arc<[String]>,
     draining: bool,
+    /// When it was heard last, in microseconds.
+    heard: Arc<AtomicI64>,
+}
+
+impl Session {
+    fn new(queues: Vec<String>, draining: bool, now: Timestamp) -> Self {
+        Self { queues: queues.into(), draining, heard: Arc::new(AtomicI64::new(now.as_micros())) }
+    }
+
+    fn hear(&self, now: Timestamp) {
+        self.heard.fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+
+    /// Whether it was silent for so long. One that is stopped would take a task with its last call and sit on it.
+    fn is_silent(&self, span: Duration, now: Timestamp) -> bool {
+        now.since(Timestamp::from_micros(self.heard.load(Ordering::Relaxed))) >= span
+    }
 }
 
 /// The workers this process has heard of.
@@ -85,7 +103,7 @@ impl Engine {
         }
         let known = self.inner.store.worker_get(id).await.map_err(|e| unavailable(&e))?;
         let (queues, draining) = known.ok_or(WorkerError::UnknownSession)?;
-        let session = Session { queues: queues.into(), draining };
+        let session = Session::new(queues, draining, self.now());
         self.inner.sessions.put(id, session.clone());
         Ok(session)
     }
@@ -146,7 +164,7 @@ impl WorkerApi for Engine {
             self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
         let worker = NewWorker { hello, embedded };
         self.inner.store.worker_register(worker, self.now()).await.map_err(|e| unavailable(&e))?;
-        self.inner.sessions.put(session, Session { queues: queues.into(), draining: false });
+        self.inner.sessions.put(session, Session::new(queues, false, self.now()));
         let config = &self.inner.config;
         Ok(Registered {
             protocol: PROTOCOL_VERSION,
@@ -160,11 +178,12 @@ impl WorkerApi for Engine {
         check_range("limit", u64::from(request.limit), 1, 10_000)?;
         check_range("wait_ms", u64::from(request.wait_ms), 0, 60_000)?;
         let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
+        self.session(request.session).await?.hear(self.now());
         loop {
             let session = self.session(request.session).await?;
             // First listen, then look: a task that comes in between rings.
             let waiter = self.inner.dispatcher.listen(&session.queues);
-            if session.draining {
+            if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
                 return Ok(Vec::new());
             }
             let claimed = self.claim_once(&session, &request).await?;
@@ -191,6 +210,7 @@ impl WorkerApi for Engine {
         if !self.inner.store.worker_seen(beat.session, now).await.map_err(|e| unavailable(&e))? {
             return Err(WorkerError::UnknownSession);
         }
+        self.session(beat.session).await?.hear(now);
         if !self.inner.bus.is_idle() {
             beat.tasks.iter().for_each(|task| self.publish_news(task));
         }

@@ -56,7 +56,7 @@ impl Default for ServerConfig {
             body_limit: 2 << 20,
             batch_body_limit: 8 << 20,
             request_timeout: Duration::from_secs(30),
-            body_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(25),
             max_streams: 1_000,
             cors_origins: Vec::new(),
             allow_registration: false,

@@ -176,7 +176,10 @@ async fn read_body(request: Request<Body>, app: &App, limit: usize) -> ApiResult
     }
     let reading = async {
         if declared.is_some_and(|bytes| bytes > limit as u64) {
-            swallow(request.into_body(), limit).await;
+            // A client that waits for `100 Continue` has sent nothing yet, and need not.
+            if !request.headers().contains_key(header::EXPECT) {
+                swallow(request.into_body(), limit).await;
+            }
             return Err(too_large(limit));
         }
         collect(request.into_body(), limit).await

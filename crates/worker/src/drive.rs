@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -64,7 +66,10 @@ async fn supervise(attempt: &Attempt, handler: &mut Guarded) -> End {
         }
         select! {
             biased;
-            ended = &mut *handler => return judge(attempt, ended),
+            ended = while_held(attempt, handler) => match ended {
+                Some(ended) => return judge(attempt, ended),
+                None => attempt.set(Flag::LOST),
+            },
             () = attempt.signal.notified() => {}
             () = hard.fires() => {
                 attempt.set(Flag::TIMEOUT);
@@ -77,6 +82,18 @@ async fn supervise(attempt: &Attempt, handler: &mut Guarded) -> End {
             }
         }
     }
+}
+
+/// Polls the handler as long as the lease holds; nothing if it has ended. A process that was stopped and goes on finds
+/// the handler's timers and its own heartbeat due at once: this look keeps the handler from being first.
+async fn while_held(attempt: &Attempt, handler: &mut Guarded) -> Option<Ended> {
+    poll_fn(|context| {
+        if attempt.lease_ended(attempt.shared.stopwatch.micros()) {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut *handler).poll(context).map(Some)
+    })
+    .await
 }
 
 /// A timer that is made only where a limit exists: most tasks have none.

@@ -101,7 +101,7 @@ async fn every_call_has_its_path_and_carries_the_token() {
     let claimed = json!({"tasks": [{
         "id": one.id, "epoch": 7, "attempt": 1, "max_attempts": 3, "task": "demo.echo", "args": [1.50], "kwargs": {},
         "queue": "default", "priority": "normal", "timeout_ms": null, "soft_timeout_ms": null,
-        "created_at": "2026-01-31T08:00:00Z",
+        "user_id": "00000000-0000-0000-0000-000000000001", "created_at": "2026-01-31T08:00:00Z",
     }]});
     let (api, served) = server(200, claimed.to_string()).await;
     let tasks = api.claim(claim()).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_file_is_sent_as_it_is() {
     let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
     std::fs::write(&path, &content).unwrap();
     let kept = json!({"name": "a.bin", "bytes": 800_000, "sha256": "", "content_type": "application/x-test",
-        "created_at": "2026-01-31T08:00:00Z"});
+        "user_id": "00000000-0000-0000-0000-000000000001", "created_at": "2026-01-31T08:00:00Z"});
     let (api, served) = server(201, kept.to_string()).await;
     let (session, task) = (Uuid::now_v7(), task());
     let put = ArtifactPut { session, task, name: "a.bin".into(), content_type: "application/x-test".into() };

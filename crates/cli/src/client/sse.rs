@@ -9,8 +9,6 @@ pub(crate) struct ServerEvent {
     /// `message` if the server says nothing.
     pub(crate) name: String,
     pub(crate) data: String,
-    /// To resume after.
-    pub(crate) id: Option<String>,
 }
 
 /// Turns chunks of bytes into events, wherever the chunks are cut.
@@ -50,7 +48,6 @@ impl Parser {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
             "event" => value.clone_into(&mut self.event.name),
-            "id" => self.event.id = Some(value.to_owned()),
             "data" => {
                 if self.has_data {
                     self.event.data.push('\n');
@@ -77,14 +74,14 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn event(name: &str, data: &str, id: Option<&str>) -> ServerEvent {
-        ServerEvent { name: name.into(), data: data.into(), id: id.map(Into::into) }
+    fn event(name: &str, data: &str) -> ServerEvent {
+        ServerEvent { name: name.into(), data: data.into() }
     }
 
     #[test]
     fn the_cuts_do_not_matter() {
         let text = "event: state\r\nid: 7\r\ndata: {\"a\":\r\ndata:1}\r\n\r\n: keep-alive\n\ndata: 任务\n\n";
-        let expected = [event("state", "{\"a\":\n1}", Some("7")), event("message", "任务", None)];
+        let expected = [event("state", "{\"a\":\n1}"), event("message", "任务")];
         for size in 1..text.len() {
             let mut parser = Parser::default();
             let events: Vec<_> = text.as_bytes().chunks(size).flat_map(|chunk| parser.feed(chunk)).collect();
@@ -101,6 +98,6 @@ mod tests {
         }
         assert!(parser.line.len() <= MOST_BYTES);
         assert!(parser.feed(b"\n\n").is_empty());
-        assert_eq!(parser.feed(b"data: y\n\n"), [event("message", "y", None)]);
+        assert_eq!(parser.feed(b"data: y\n\n"), [event("message", "y")]);
     }
 }

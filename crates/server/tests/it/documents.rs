@@ -1,6 +1,7 @@
 //! The OpenAPI document, the pages over it, headers and health.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ async fn the_document_lists_every_call() {
         for (method, operation) in item.as_object().unwrap() {
             let id = operation["operationId"].as_str().unwrap();
             let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
-            drawn += &format!("{} {path} {id} {}\n", method.to_uppercase(), statuses.join(" "));
+            writeln!(drawn, "{} {path} {id} {}", method.to_uppercase(), statuses.join(" ")).unwrap();
             assert!(ids.insert(id.to_owned()), "{id} twice");
             assert!(operation["summary"].is_string(), "{id} has no summary");
         }

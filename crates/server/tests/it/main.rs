@@ -1,5 +1,7 @@
 //! The HTTP layer over a real engine on SQLite, spoken to over loopback.
 
+#![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
+
 mod account;
 mod bad_input;
 mod documents;
@@ -7,5 +9,5 @@ mod roles;
 mod server;
 mod stream;
 mod tasks;
+mod tokens;
 mod worker;
-mod zz_fuzz;

@@ -8,9 +8,10 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use taskloom_engine::{Clock, Engine, EngineConfig, ManualClock};
 use taskloom_model::{Role, Timestamp};
-use taskloom_server::{ServerConfig, hash_password, router, serve};
+use taskloom_server::{DrainReport, ServerConfig, hash_password, router, serve};
 use taskloom_store::{NewUser, Store, StoreOptions, Synchronous};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) users: HashMap<&'static str, Uuid>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) http: reqwest::Client,
+    pub(crate) serving: JoinHandle<DrainReport>,
     _dir: tempfile::TempDir,
 }
 
@@ -63,9 +65,9 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let app = router(engine.clone(), config);
-        tokio::spawn(serve(listener, app, shutdown.clone(), Duration::from_secs(5)));
+        let serving = tokio::spawn(serve(listener, app, shutdown.clone(), Duration::from_secs(30)));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { base, engine, clock, users, shutdown, http, _dir: dir }
+        Self { base, engine, clock, users, shutdown, http, serving, _dir: dir }
     }
 
     /// A request to a path below `/api/v1`, or to a path that begins with `//`, meaning the root.
