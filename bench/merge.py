@@ -75,7 +75,7 @@ def main():
         if head["quick"] or not m["is_release"]:
             lines += ["**A quick run or not an optimised build: these figures mean nothing.**", ""]
     lines += [f"- {name}: {notes[name]}" for name in peers] + [""] * bool(peers)
-    lines += ["| | Taskloom | " + "".join(f"{name} | × | " for name in peers), "|---|---|" + "---|---|" * len(peers)]
+    lines += ["| | Taskloom |" + "".join(f" {name} | × |" for name in peers), "|---|---|" + "---|---|" * len(peers)]
     for figure, keys, label, more in ROWS:
         cells = [label, show(ours[figure]) if figure in ours else "–"]
         for values in peers.values():

@@ -108,6 +108,42 @@ impl Engine {
         Ok(session)
     }
 
+    /// [`WorkerApi::claim`] that stops waiting when `given_up` ends. A claim that has begun is carried through.
+    pub async fn claim_until(
+        &self,
+        request: ClaimRequest,
+        given_up: impl Future<Output = ()> + Send,
+    ) -> Result<Vec<Claimed>, WorkerError> {
+        let mut given_up = std::pin::pin!(given_up);
+        check_range("limit", u64::from(request.limit), 1, 10_000)?;
+        check_range("wait_ms", u64::from(request.wait_ms), 0, 60_000)?;
+        let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
+        self.session(request.session).await?.hear(self.now());
+        loop {
+            let session = self.session(request.session).await?;
+            // First listen, then look: a task that comes in between rings.
+            let waiter = self.inner.dispatcher.listen(&session.queues);
+            if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
+                return Ok(Vec::new());
+            }
+            let claimed = self.claim_once(&session, &request).await?;
+            if claimed.len() == request.limit as usize {
+                // There may be more than this worker can take: pass the wake-up on.
+                for queue in session.queues.iter() {
+                    self.inner.dispatcher.announce(queue, 1);
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !claimed.is_empty() || left.is_zero() {
+                return Ok(claimed);
+            }
+            tokio::select! {
+                _ = waiter.wait(left.min(self.inner.config.poll)) => {}
+                () = &mut given_up => return Ok(Vec::new()),
+            }
+        }
+    }
+
     async fn claim_once(&self, session: &Session, request: &ClaimRequest) -> Result<Vec<Claimed>, WorkerError> {
         let spec = ClaimSpec {
             session: request.session,
@@ -175,30 +211,7 @@ impl WorkerApi for Engine {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>, WorkerError> {
-        check_range("limit", u64::from(request.limit), 1, 10_000)?;
-        check_range("wait_ms", u64::from(request.wait_ms), 0, 60_000)?;
-        let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
-        self.session(request.session).await?.hear(self.now());
-        loop {
-            let session = self.session(request.session).await?;
-            // First listen, then look: a task that comes in between rings.
-            let waiter = self.inner.dispatcher.listen(&session.queues);
-            if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
-                return Ok(Vec::new());
-            }
-            let claimed = self.claim_once(&session, &request).await?;
-            if claimed.len() == request.limit as usize {
-                // There may be more than this worker can take: pass the wake-up on.
-                for queue in session.queues.iter() {
-                    self.inner.dispatcher.announce(queue, 1);
-                }
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !claimed.is_empty() || left.is_zero() {
-                return Ok(claimed);
-            }
-            waiter.wait(left.min(self.inner.config.poll)).await;
-        }
+        self.claim_until(request, std::future::pending()).await
     }
 
     async fn beat(&self, beat: Beat) -> Result<BeatAnswer, WorkerError> {

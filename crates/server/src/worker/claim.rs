@@ -1,7 +1,5 @@
 //! Claiming tasks, with a long-poll that loses none of them.
 
-use std::time::{Duration, Instant};
-
 use axum::extract::State;
 use taskloom_engine::Engine;
 use taskloom_protocol::{ClaimAnswer, ClaimRequest, Claimed, DrainRequest, TaskRef, WorkerApi, WorkerError};
@@ -13,9 +11,6 @@ use crate::extract::{Closing, Json};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 use crate::worker::check;
-
-/// Between two slices of a long wait the server looks whether it shuts down or the worker has gone.
-const SLICE: Duration = Duration::from_secs(1);
 
 /// Take up to `limit` tasks, waiting up to `wait_ms` for the first.
 ///
@@ -41,32 +36,20 @@ pub(super) async fn claim(
 
 type Answer = oneshot::Sender<Result<Vec<Claimed>, WorkerError>>;
 
-async fn claim_for(engine: Engine, request: ClaimRequest, closing: CancellationToken, answer: Answer) {
+async fn claim_for(engine: Engine, request: ClaimRequest, closing: CancellationToken, mut answer: Answer) {
     let session = request.session;
-    let claimed = wait_for_tasks(&engine, request, &closing, &answer).await;
+    let given_up = async {
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = answer.closed() => {}
+        }
+    };
+    let claimed = engine.claim_until(request, given_up).await;
     if let Err(Ok(tasks)) = answer.send(claimed)
         && !tasks.is_empty()
     {
         let tasks = tasks.iter().map(|task| TaskRef { id: task.id, epoch: task.epoch }).collect();
         let back = engine.drain(DrainRequest { session, tasks, leave: false }).await;
         tracing::debug!(%session, ?back, "a worker went away while tasks came for it");
-    }
-}
-
-async fn wait_for_tasks(
-    engine: &Engine,
-    request: ClaimRequest,
-    closing: &CancellationToken,
-    answer: &Answer,
-) -> Result<Vec<Claimed>, WorkerError> {
-    let start = Instant::now();
-    let patience = Duration::from_millis(request.wait_ms.into());
-    loop {
-        let left = patience.saturating_sub(start.elapsed());
-        let wait_ms = u32::try_from(left.min(SLICE).as_millis()).unwrap_or(0);
-        let tasks = engine.claim(ClaimRequest { wait_ms, ..request.clone() }).await?;
-        if !tasks.is_empty() || wait_ms == 0 || closing.is_cancelled() || answer.is_closed() {
-            return Ok(tasks);
-        }
     }
 }
