@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Config(config::Config),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
+    Bench(taskloom_bench::BenchArgs),
     Completions(completions::Completions),
 }
 

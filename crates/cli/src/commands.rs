@@ -2,6 +2,7 @@
 
 pub(crate) mod api_key;
 pub(crate) mod artifacts;
+pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -47,6 +48,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Dev(args) => args.run(environment),
         Command::Worker(args) => args.run(environment),
         Command::Doctor(args) => args.run(environment),
+        Command::Bench(args) => bench::run(&args, environment),
         Command::Submit(args) => online(args.run(environment)),
         Command::List(args) => online(args.run(environment)),
         Command::Get(args) => online(args.run(environment)),

@@ -17,6 +17,7 @@ use taskloom_engine::{Engine, SystemClock};
 use taskloom_server::{DrainReport, ServerConfig};
 use taskloom_store::Store;
 use taskloom_worker::{Registry, Worker, WorkerError};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,7 +73,7 @@ impl Dev {
     }
 
     /// Runs until a signal, then drains.
-    pub(crate) async fn run(self, environment: &Environment, out: Output) -> CliResult {
+    pub(crate) async fn run(self, threads: &Handle, environment: &Environment, out: Output) -> CliResult {
         let Self { config, data, http, handlers, listener, address, store } = self;
         let stop = Stop::on_signals(out)?;
         let engine = Engine::new(store, settings::engine(&config, data.path()), Arc::new(SystemClock));
@@ -81,7 +82,7 @@ impl Dev {
         let first_password = admin::create_if_first(engine.store(), environment).await?;
         let ending = CancellationToken::new();
         let loops = engine.start(&ending);
-        let worker = start_worker(handlers, &config, &data, &engine, &stop);
+        let worker = threads.spawn(worker(handlers, &config, &data, &engine, &stop));
         let http = serve(http, listener, engine, ending.clone())?;
         let ready = banner::Ready {
             url: &listen::url(address),
@@ -98,13 +99,13 @@ impl Dev {
     }
 }
 
-fn start_worker(
+fn worker(
     handlers: Registry,
     config: &Config,
     data: &DataDir,
     engine: &Engine,
     stop: &Stop,
-) -> JoinHandle<Result<(), WorkerError>> {
+) -> impl Future<Output = Result<(), WorkerError>> + use<> {
     let worker = Worker::builder(Arc::new(engine.clone()), handlers)
         .queues(config.worker.queues.iter().cloned())
         .concurrency(settings::concurrency(config.worker.concurrency))
@@ -113,7 +114,7 @@ fn start_worker(
         .kill(stop.kill.clone())
         .build();
     engine.embed(worker.session());
-    tokio::spawn(worker.run(stop.drain.clone()))
+    worker.run(stop.drain.clone())
 }
 
 fn serve(

@@ -46,13 +46,18 @@ impl Engine {
         let serving: Vec<&WorkerInfo> =
             workers.iter().filter(|w| w.alive && !w.draining && w.queues.contains(&task.queue)).collect();
         let slots: u32 = serving.iter().map(|w| w.concurrency).sum();
-        let knowing = serving.iter().filter(|w| w.handlers.is_empty() || w.handlers.contains(&task.task)).count();
+        let knowing =
+            serving.iter().filter(|w| w.handlers.is_empty() || w.handlers.contains(&task.task)).count();
         if serving.is_empty() {
             let queue = &task.queue;
             details.push(format!("Start one: taskloom worker --server URL --token … --queues {queue}"));
             return Ok(format!("No live worker serves the queue {queue:?}."));
         }
-        details.push(format!("{} workers with {slots} slots serve the queue {:?}.", serving.len(), task.queue));
+        details.push(format!(
+            "{} workers with {slots} slots serve the queue {:?}.",
+            serving.len(),
+            task.queue
+        ));
         if knowing == 0 {
             details.push(format!("None of them knows the handler {:?}: it would fail at once.", task.task));
         }

@@ -130,7 +130,8 @@ where
             Err(error) => {
                 failures += 1;
                 tracing::error!(name, failures, %error, "a background pass failed");
-                Duration::from_secs(30).min(Duration::from_millis(100) * 2u32.pow(failures.min(10)))
+                Duration::from_secs(30)
+                    .min(Duration::from_millis(100) * 2u32.pow(failures.min(10)))
                     .mul_f64(0.5 + rand::random::<f64>() / 2.0)
             }
         };

@@ -75,7 +75,8 @@ impl Engine {
             SubmitOutcome::Replayed(ids) => self.known(ids, Duplicate::IdempotencyKey).await,
             SubmitOutcome::Rejected(Rejected::IdempotencyMismatch) => Err(EngineError::IdempotencyMismatch),
             SubmitOutcome::Rejected(Rejected::UnknownParent { index, parent }) => {
-                let error = FieldError::body("depends_on", "not_found", format!("no task with the id {parent}"));
+                let error =
+                    FieldError::body("depends_on", "not_found", format!("no task with the id {parent}"));
                 Err(EngineError::Fields(vec![placed(error, index, batch)]))
             }
         }
@@ -102,7 +103,8 @@ impl Engine {
         now: Timestamp,
     ) -> NewTask {
         let config = &self.inner.config;
-        let delayed = task.delay.map(|seconds| now.plus(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+        let delayed =
+            task.delay.map(|seconds| now.plus(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
         NewTask {
             id: Uuid::now_v7(),
             user_id: caller.user_id,
@@ -135,9 +137,12 @@ impl Engine {
             .zip(made)
             .filter_map(|(task, made)| match made {
                 // It comes from nowhere; nobody can have watched it there.
-                Made::New(life) => {
-                    Some(Stepped { id: task.id, queue: task.queue.clone(), before: life.state(), life: *life })
-                }
+                Made::New(life) => Some(Stepped {
+                    id: task.id,
+                    queue: task.queue.clone(),
+                    before: life.state(),
+                    life: *life,
+                }),
                 Made::Existing(_) => None,
             })
             .collect();
@@ -145,7 +150,12 @@ impl Engine {
     }
 
     /// The tasks as they are: new ones from what was written, known ones from the store.
-    async fn answer(&self, tasks: &[NewTask], made: &[Made], now: Timestamp) -> Result<Vec<Task>, EngineError> {
+    async fn answer(
+        &self,
+        tasks: &[NewTask],
+        made: &[Made],
+        now: Timestamp,
+    ) -> Result<Vec<Task>, EngineError> {
         let mut answer = Vec::with_capacity(made.len());
         for (task, made) in tasks.iter().zip(made) {
             answer.push(match made {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use taskloom_model::{Finish, SessionId, State, Timestamp};
 use taskloom_protocol::{
-    Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer, DrainRequest,
-    FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, Task,
-    TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo,
+    Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
+    DrainRequest, FinishAnswer, FinishRequest, FinishTask, Limits, LogLine, Outcome, PROTOCOL_VERSION,
+    Register, Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo, check_json,
 };
 use taskloom_store::{BeatItem, ClaimSpec, FinishItem, NewWorker, Note};
 
@@ -144,7 +144,11 @@ impl Engine {
         }
     }
 
-    async fn claim_once(&self, session: &Session, request: &ClaimRequest) -> Result<Vec<Claimed>, WorkerError> {
+    async fn claim_once(
+        &self,
+        session: &Session,
+        request: &ClaimRequest,
+    ) -> Result<Vec<Claimed>, WorkerError> {
         let spec = ClaimSpec {
             session: request.session,
             queues: Arc::clone(&session.queues),
@@ -172,19 +176,21 @@ impl Engine {
         Ok(claims.claimed)
     }
 
-    fn publish_news(&self, task: &BeatTask) {
-        if let Some(progress) = task.progress {
-            let detail = task.detail.as_ref().and_then(|d| serde_json::from_str(d.get()).ok());
-            self.inner.bus.publish(task.id, || TaskEvent::Progress { progress, detail });
+    fn publish_news(&self, item: &BeatItem) {
+        if let Some(progress) = item.progress {
+            let detail = item.detail.as_ref().and_then(|d| serde_json::from_str(d.get()).ok());
+            self.inner.bus.publish(item.task.id, || TaskEvent::Progress { progress, detail });
         }
-        self.publish_logs(task.id, &task.logs);
+        self.publish_logs(item.task.id, &item.logs);
     }
 
     fn publish_logs(&self, id: taskloom_model::TaskId, logs: &[LogLine]) {
         for LogLine { at, level, message } in logs {
-            self.inner
-                .bus
-                .publish(id, || TaskEvent::Log { at: *at, level: *level, message: message.clone() });
+            self.inner.bus.publish(id, || TaskEvent::Log {
+                at: *at,
+                level: *level,
+                message: message.clone(),
+            });
         }
     }
 }
@@ -196,8 +202,7 @@ impl WorkerApi for Engine {
         let mut seen = std::collections::HashSet::new();
         hello.queues.retain(|queue| seen.insert(queue.clone()));
         let (session, queues) = (hello.session, hello.queues.clone());
-        let embedded =
-            self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
+        let embedded = self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
         let worker = NewWorker { hello, embedded };
         self.inner.store.worker_register(worker, self.now()).await.map_err(|e| unavailable(&e))?;
         self.inner.sessions.put(session, Session::new(queues, false, self.now()));
@@ -224,13 +229,15 @@ impl WorkerApi for Engine {
             return Err(WorkerError::UnknownSession);
         }
         self.session(beat.session).await?.hear(now);
-        if !self.inner.bus.is_idle() {
-            beat.tasks.iter().for_each(|task| self.publish_news(task));
-        }
         let items: Vec<BeatItem> = beat.tasks.into_iter().map(beat_item).collect();
+        let watched = !self.inner.bus.is_idle();
+        let news: Vec<BeatItem> = items.iter().filter(|item| watched && item.has_news()).cloned().collect();
         let lease = self.inner.config.lease;
         let store = &self.inner.store;
         let result = store.task_beat(beat.session, items, lease, now).await.map_err(|e| unavailable(&e))?;
+        for item in news.iter().filter(|item| !result.lost.contains(&item.task)) {
+            self.publish_news(item);
+        }
         let known = store.worker_get(beat.session).await.map_err(|e| unavailable(&e))?;
         let drain = known.is_some_and(|(_, draining)| draining);
         Ok(BeatAnswer { lost: result.lost, cancel: result.cancel, drain })
@@ -238,17 +245,20 @@ impl WorkerApi for Engine {
 
     async fn finish(&self, request: FinishRequest) -> Result<FinishAnswer, WorkerError> {
         check_range("tasks", request.tasks.len() as u64, 1, 10_000)?;
-        let most = self.inner.config.limits.payload_bytes;
+        let limits = self.inner.config.limits;
+        let watched = !self.inner.bus.is_idle();
         for task in &request.tasks {
             check_news(task.progress, task.detail.as_ref(), &task.logs)?;
-            check_outcome(&task.outcome, most)?;
+            check_outcome(&task.outcome, &limits)?;
         }
-        if !self.inner.bus.is_idle() {
-            request.tasks.iter().for_each(|task| self.publish_logs(task.id, &task.logs));
-        }
-        let items = request.tasks.into_iter().map(finish_item).collect();
+        let items: Vec<FinishItem> = request.tasks.into_iter().map(finish_item).collect();
+        let told = items.iter().filter(|item| watched && !item.logs.is_empty());
+        let told: Vec<_> = told.map(|item| (item.task, item.logs.clone())).collect();
         let finished = self.inner.store.task_finish(request.session, items, self.now()).await;
         let (steps, lost) = finished.map_err(|e| unavailable(&e))?;
+        for (task, logs) in told.iter().filter(|(task, _)| !lost.contains(task)) {
+            self.publish_logs(task.id, logs);
+        }
         self.announce(&steps);
         Ok(FinishAnswer { lost })
     }
@@ -335,16 +345,22 @@ fn check_news(
     if progress.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
         return Err(invalid("progress: 0 to 100"));
     }
-    if detail.is_some_and(|detail| detail.get().len() > 64 << 10) {
-        return Err(invalid("detail: at most 64 KiB"));
+    if let Some(detail) = detail {
+        if detail.get().len() > 64 << 10 {
+            return Err(invalid("detail: at most 64 KiB"));
+        }
+        check_json(detail.get(), 64).map_err(|error| invalid(format!("detail: {error}")))?;
     }
     check_range("logs", logs.len() as u64, 0, 1_000)
 }
 
-fn check_outcome(outcome: &Outcome, most: usize) -> Result<(), WorkerError> {
+fn check_outcome(outcome: &Outcome, limits: &Limits) -> Result<(), WorkerError> {
     match outcome {
-        Outcome::Success { result } if result.get().len() > most => {
-            Err(invalid(format!("result: at most {most} bytes")))
+        Outcome::Success { result } if result.get().len() > limits.payload_bytes => {
+            Err(invalid(format!("result: at most {} bytes", limits.payload_bytes)))
+        }
+        Outcome::Success { result } => {
+            check_json(result.get(), limits.depth).map_err(|error| invalid(format!("result: {error}")))
         }
         _ => Ok(()),
     }
@@ -404,6 +420,10 @@ fn cut(mut logs: Vec<LogLine>) -> Vec<LogLine> {
 }
 
 fn truncate(text: &mut String, most: usize) {
+    // Not every database keeps NUL in a text.
+    if text.contains('\0') {
+        *text = text.replace('\0', "\u{fffd}");
+    }
     if text.len() > most {
         text.truncate(text.floor_char_boundary(most));
         text.push('…');

@@ -10,18 +10,22 @@ use common::{ADMIN, ALICE, BOB, Lab, failure, held, success, task};
 use taskloom_engine::{EngineError, TaskFilter};
 use taskloom_model::{AttemptOutcome, Priority, Reason, Refusal, State};
 use taskloom_protocol::{
-    ArtifactPut, Beat, BeatTask, Change, ClaimRequest, DrainRequest, LogLevel, LogLine, Spawn, SubmitTask, TaskEvent, WorkerApi,
-    WorkerError,
+    ArtifactPut, Beat, BeatTask, Change, ClaimRequest, DrainRequest, LogLevel, LogLine, Spawn, SubmitTask,
+    TaskEvent, WorkerApi, WorkerError,
 };
 
 #[tokio::test]
 async fn claims_go_by_queue_then_priority_then_age() {
     let lab = Lab::new();
     let mut expected = Vec::new();
-    for (queue, priority, place) in
-        [("b", Priority::Critical, 3), ("a", Priority::Low, 2), ("a", Priority::High, 0), ("a", Priority::High, 1)]
-    {
-        let made = lab.submit(SubmitTask { queue: Some(queue.into()), priority: Some(priority), ..task() }).await;
+    for (queue, priority, place) in [
+        ("b", Priority::Critical, 3),
+        ("a", Priority::Low, 2),
+        ("a", Priority::High, 0),
+        ("a", Priority::High, 1),
+    ] {
+        let made =
+            lab.submit(SubmitTask { queue: Some(queue.into()), priority: Some(priority), ..task() }).await;
         expected.push((place, made.id));
     }
     lab.submit(SubmitTask { queue: Some("elsewhere".into()), ..task() }).await;
@@ -64,7 +68,8 @@ async fn a_waiting_claim_wakes_for_a_task() {
     let lab = Lab::with(|config| config.poll = Duration::from_secs(3_600));
     let session = lab.worker(&["default"]).await;
     let engine = lab.engine.clone();
-    let waiting = tokio::spawn(async move { engine.claim(ClaimRequest { session, limit: 1, wait_ms: 60_000 }).await });
+    let waiting =
+        tokio::spawn(async move { engine.claim(ClaimRequest { session, limit: 1, wait_ms: 60_000 }).await });
     tokio::task::yield_now().await;
     let made = lab.submit(task()).await;
     assert_eq!(waiting.await.unwrap().unwrap()[0].id, made.id);
@@ -106,7 +111,8 @@ async fn a_worker_that_falls_silent_loses_its_task_for_good() {
     lab.engine.promote().await.unwrap();
     let second = lab.claim(quick, 1).await;
     assert!(!lab.finish(slow, &first[0], success()).await, "the stale end is refused");
-    let beat = BeatTask { id: made.id, epoch: first[0].epoch, progress: Some(9.0), detail: None, logs: vec![] };
+    let beat =
+        BeatTask { id: made.id, epoch: first[0].epoch, progress: Some(9.0), detail: None, logs: vec![] };
     let answer = lab.engine.beat(Beat { session: slow, tasks: vec![beat] }).await.unwrap();
     assert_eq!(answer.lost, [held(&first[0])]);
     assert!(lab.finish(quick, &second[0], success()).await);
@@ -138,7 +144,8 @@ async fn heartbeats_keep_a_task_and_carry_news() {
         lab.advance(10);
         let line = LogLine { at: made.created_at, level: LogLevel::Info, message: format!("line {round}") };
         let progress = Some(f64::from(round) * 25.0);
-        let beat = BeatTask { id: made.id, epoch: claimed[0].epoch, progress, detail: None, logs: vec![line] };
+        let beat =
+            BeatTask { id: made.id, epoch: claimed[0].epoch, progress, detail: None, logs: vec![line] };
         lab.engine.beat(Beat { session: worker, tasks: vec![beat] }).await.unwrap();
         assert_eq!(lab.engine.reap().await.unwrap(), 0);
     }
@@ -208,7 +215,8 @@ async fn another_users_task_does_not_exist() {
 async fn changes_apply_while_waiting_and_progress_while_running() {
     let lab = Lab::new();
     let made = lab.submit(task()).await;
-    let change = Change { queue: Some("fast".into()), priority: Some(Priority::Critical), ..Change::default() };
+    let change =
+        Change { queue: Some("fast".into()), priority: Some(Priority::Critical), ..Change::default() };
     let moved = lab.engine.change(&ALICE, made.id, change.clone()).await.unwrap();
     assert_eq!((moved.queue.as_str(), moved.priority), ("fast", Priority::Critical));
     let later = Change { run_at: Some(made.created_at.plus(Duration::from_secs(30))), ..Change::default() };
@@ -223,7 +231,11 @@ async fn changes_apply_while_waiting_and_progress_while_running() {
     let changed = lab.engine.change(&ALICE, made.id, progress).await.unwrap();
     assert!((changed.progress - 40.0).abs() < 1e-9);
     let result = serde_json::value::to_raw_value("by hand").unwrap();
-    let ended = lab.engine.change(&ALICE, made.id, Change { result: Some(result), ..Change::default() }).await.unwrap();
+    let ended = lab
+        .engine
+        .change(&ALICE, made.id, Change { result: Some(result), ..Change::default() })
+        .await
+        .unwrap();
     assert_eq!((ended.state, ended.result.get()), (State::Succeeded, "\"by hand\""));
     assert_eq!(lab.engine.store().check().await.unwrap(), vec![]);
 }

@@ -94,7 +94,8 @@ async fn a_batch_is_all_or_none() {
     tasks[7].queue = None;
     tasks[9].timeout = None;
     let made = lab.engine.submit_batch(&ALICE, tasks, Some("batch")).await.unwrap();
-    let again = lab.engine.submit_batch(&ALICE, (0..20).map(|_| task()).collect(), Some("batch")).await.unwrap();
+    let again =
+        lab.engine.submit_batch(&ALICE, (0..20).map(|_| task()).collect(), Some("batch")).await.unwrap();
     let ids = |tasks: &[taskloom_protocol::Task]| tasks.iter().map(|t| t.id).collect::<Vec<_>>();
     assert_eq!(ids(&again), ids(&made));
     assert!(ids(&made).is_sorted(), "ids are made in the order sent");
@@ -105,7 +106,9 @@ async fn parents_must_exist_for_the_submitter() {
     let lab = Lab::new();
     let bobs = lab.engine.submit(&BOB, task(), None).await.unwrap().task;
     let child = SubmitTask { depends_on: vec![bobs.id], ..task() };
-    let Err(EngineError::Fields(errors)) = lab.engine.submit(&ALICE, child, None).await else { panic!("accepted") };
+    let Err(EngineError::Fields(errors)) = lab.engine.submit(&ALICE, child, None).await else {
+        panic!("accepted")
+    };
     assert_eq!(errors[0].loc, ["body", "depends_on"]);
 }
 
@@ -114,7 +117,12 @@ async fn pages_walk_the_whole_list_once_in_every_order() {
     let lab = Lab::new();
     let priorities = [Priority::Low, Priority::Critical, Priority::Normal];
     for i in 0..47 {
-        lab.submit(SubmitTask { priority: Some(priorities[i % 3]), tags: vec![format!("t{}", i % 2)], ..task() }).await;
+        lab.submit(SubmitTask {
+            priority: Some(priorities[i % 3]),
+            tags: vec![format!("t{}", i % 2)],
+            ..task()
+        })
+        .await;
         lab.engine.submit(&BOB, task(), None).await.unwrap();
     }
     for order_by in [taskloom_engine::OrderBy::CreatedAt, taskloom_engine::OrderBy::Priority] {

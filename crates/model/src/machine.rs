@@ -232,7 +232,9 @@ fn step(rule: u8, life: Life) -> Transition {
 
 fn promote(life: &Life, now: Timestamp) -> Result<Transition, Refusal> {
     match life.phase {
-        Phase::Scheduled { run_at, .. } if run_at <= now => Ok(step(2, Life { phase: Phase::Ready, ..*life })),
+        Phase::Scheduled { run_at, .. } if run_at <= now => {
+            Ok(step(2, Life { phase: Phase::Ready, ..*life }))
+        }
         Phase::Scheduled { .. } => Err(Refusal::NotDue),
         _ => Err(Refusal::WrongState),
     }

@@ -61,7 +61,11 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let micros = text.parse::<jiff::Timestamp>().map_err(|_| ParseTimestampError)?.as_microsecond();
-        if (Self::MIN.0..=Self::MAX.0).contains(&micros) { Ok(Self(micros)) } else { Err(ParseTimestampError) }
+        if (Self::MIN.0..=Self::MAX.0).contains(&micros) {
+            Ok(Self(micros))
+        } else {
+            Err(ParseTimestampError)
+        }
     }
 }
 

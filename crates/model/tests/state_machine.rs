@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use taskloom_model::{
-    Action, AttemptOutcome, Backoff, CRASH_CAP, Effect, Finish, Life, ParentEnd, ParentPolicy, Phase, REFUND_CAP,
-    Reason, Refusal, Rules, Start, State, Timestamp, next, start,
+    Action, AttemptOutcome, Backoff, CRASH_CAP, Effect, Finish, Life, ParentEnd, ParentPolicy, Phase,
+    REFUND_CAP, Reason, Refusal, Rules, Start, State, Timestamp, next, start,
 };
 use uuid::Uuid;
 
@@ -127,7 +127,6 @@ fn check_step(before: &Life, after: &Life, rules: &Rules, action: Action, rule: 
         Phase::Scheduled { .. } | Phase::Ready => {}
     }
 }
-
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
@@ -261,7 +260,11 @@ fn a_drained_attempt_is_refunded_and_ready_at_once() {
 fn reachable() -> BTreeSet<(u8, State, State)> {
     let mut found = BTreeSet::new();
     let far = Duration::from_secs(100_000);
-    for rules in [plain_rules(1), plain_rules(5), Rules { expires_at: Some(Timestamp::MIN.plus(far)), ..plain_rules(5) }] {
+    for rules in [
+        plain_rules(1),
+        plain_rules(5),
+        Rules { expires_at: Some(Timestamp::MIN.plus(far)), ..plain_rules(5) },
+    ] {
         let now = Timestamp::MIN;
         let starts = [
             Start::default(),

@@ -142,7 +142,9 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
         assert!(check_json(&deep, 64).unwrap_err().0.contains("deeper than 64"));
         let many: String = (0..20).map(|i| format!("\"k{i}\":1,")).collect();
-        for text in [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{many}\"k19\":2}}"), r#"[{"\u0061":1,"a":2}]"#.into()] {
+        for text in
+            [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{many}\"k19\":2}}"), r#"[{"\u0061":1,"a":2}]"#.into()]
+        {
             assert!(check_json(&text, 64).unwrap_err().0.contains("twice"), "{text}");
         }
         for text in ["", "{", "nul", "1 2", "\"\u{1}\""] {

@@ -9,16 +9,17 @@ mod task;
 mod worker;
 
 pub use account::{
-    ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair, UpdateUser, User,
+    ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
+    UpdateUser, User,
 };
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use task::{
-    Artifact, Attempt, Batch, BatchAnswer, Change, Counts, Duplicate, Explanation, LogLevel, LogLine, Page,
-    ParentSpec, SubmitTask, Task, TaskError, TaskEvent, Verdict, Limits,
+    Artifact, Attempt, Batch, BatchAnswer, Change, Counts, Duplicate, Explanation, Limits, LogLevel, LogLine,
+    Page, ParentSpec, SubmitTask, Task, TaskError, TaskEvent, Verdict,
 };
 pub use worker::{
-    ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest, FinishAnswer,
-    FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn, SpawnAnswer, TaskRef, WorkerApi,
-    WorkerError, WorkerInfo,
+    ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,
+    FinishAnswer, FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn,
+    SpawnAnswer, TaskRef, WorkerApi, WorkerError, WorkerInfo,
 };

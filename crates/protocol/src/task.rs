@@ -598,7 +598,11 @@ impl Change {
             found.add("", "missing", "give at least one field to change");
         }
         if pending && running {
-            found.add("", "exclusive", "priority, queue and run_at change while pending, the others while running");
+            found.add(
+                "",
+                "exclusive",
+                "priority, queue and run_at change while pending, the others while running",
+            );
         }
         if let Some(queue) = &self.queue {
             found.queue("queue", queue);

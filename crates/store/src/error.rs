@@ -39,13 +39,14 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
-            CannotOpen, ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure,
+            CannotOpen, ConstraintViolation, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly,
+            SystemIoFailure,
         };
         match error.sqlite_error_code() {
             Some(ConstraintViolation) => Self::Duplicate,
-            Some(
-                DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | CannotOpen | ReadOnly,
-            ) => Self::Unavailable(error.to_string()),
+            Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | CannotOpen | ReadOnly) => {
+                Self::Unavailable(error.to_string())
+            }
             _ => Self::Sql(error.to_string()),
         }
     }

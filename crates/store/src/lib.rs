@@ -21,8 +21,9 @@ pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Filter, FinishItem, Idempotency, Made, NewTask, Note, OrderBy,
-    PageQuery, Position, QueueDepth, Request, Rejected, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Filter, FinishItem, Idempotency, Made, NewTask,
+    Note, OrderBy, PageQuery, Position, QueueDepth, Rejected, Request, StepError, Stepped, Submission,
+    SubmitOutcome, TOTAL_CAP,
 };
 pub use worker::NewWorker;
 

@@ -82,7 +82,8 @@ pub(crate) fn up(connection: &mut Connection) -> Result<()> {
     for (version, name, text) in MIGRATIONS.iter().filter(|m| m.0 > found) {
         let text = SQLITE_WORDS.iter().fold((*text).to_owned(), |text, (word, sql)| text.replace(word, sql));
         transaction.execute_batch(&text)?;
-        transaction.execute("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (version, name))?;
+        transaction
+            .execute("INSERT INTO schema_migrations (version, name) VALUES (?, ?)", (version, name))?;
     }
     transaction.commit()?;
     Ok(())

@@ -16,13 +16,17 @@ pub(crate) enum Tx {
 }
 
 /// The body of a transaction.
-pub(crate) trait Body<T>: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static {}
+pub(crate) trait Body<T>:
+    for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static
+{
+}
 
 impl<T, F> Body<T> for F where F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static {}
 
 /// Runs a body that never waits, as bodies on SQLite do.
 pub(crate) fn run_now<T>(body: BoxFuture<'_, Result<T>>) -> Result<T> {
-    body.now_or_never().unwrap_or_else(|| Err(StoreError::Sql("a transaction waited for something else".into())))
+    body.now_or_never()
+        .unwrap_or_else(|| Err(StoreError::Sql("a transaction waited for something else".into())))
 }
 
 // The methods are async for the databases across a network; SQLite has nothing to wait for.

@@ -120,12 +120,7 @@ impl Store {
     }
 
     /// Notes a stored file; false if the session does not hold the task under that epoch.
-    pub async fn artifact_put(
-        &self,
-        session: SessionId,
-        task: TaskRef,
-        artifact: Artifact,
-    ) -> Result<bool> {
+    pub async fn artifact_put(&self, session: SessionId, task: TaskRef, artifact: Artifact) -> Result<bool> {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT 1 FROM running WHERE id = ? AND epoch = ? AND session = ?";
@@ -133,8 +128,10 @@ impl Store {
                     return Ok(false);
                 }
                 let Artifact { name, bytes, sha256, content_type, created_at } = &artifact;
-                tx.exec("DELETE FROM artifacts WHERE task_id = ? AND name = ?", params![task.id, name]).await?;
-                let sql = "INSERT INTO artifacts (task_id, name, epoch, bytes, sha256, content_type, created_at)
+                tx.exec("DELETE FROM artifacts WHERE task_id = ? AND name = ?", params![task.id, name])
+                    .await?;
+                let sql =
+                    "INSERT INTO artifacts (task_id, name, epoch, bytes, sha256, content_type, created_at)
                      VALUES (?, ?, ?, ?, ?, ?, ?)";
                 let row = params![task.id, name, task.epoch, *bytes, sha256, content_type, *created_at];
                 tx.exec(sql, row).await?;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use taskloom_model::{
-    Action, Backoff, Effect, Finish, Life, ParentPolicy, Phase, Priority, Reason, Rules, Start, Timestamp, next, start,
+    Action, Backoff, Effect, Finish, Life, ParentPolicy, Phase, Priority, Reason, Rules, Start, Timestamp,
+    next, start,
 };
 use taskloom_protocol::{Register, Task, TaskRef};
 use taskloom_store::{
-    BeatItem, ClaimSpec, FinishItem, Made, NewTask, NewWorker, Note, Request, Store, StoreOptions, Submission,
-    SubmitOutcome,
+    BeatItem, ClaimSpec, FinishItem, Made, NewTask, NewWorker, Note, Request, Store, StoreOptions,
+    Submission, SubmitOutcome,
 };
 use uuid::Uuid;
 
@@ -103,7 +104,8 @@ impl Both {
                 self.model(Action::Claim { session: worker(*who), lease: LEASE })
             }
             Draw::Beat(right) => {
-                let item = BeatItem { task: self.held(*right), progress: Some(7.0), detail: None, logs: vec![] };
+                let item =
+                    BeatItem { task: self.held(*right), progress: Some(7.0), detail: None, logs: vec![] };
                 let answer = store.task_beat(self.holder(), vec![item], LEASE, now).await.unwrap();
                 let expected = self.model(Action::Beat { epoch: self.held(*right).epoch, lease: LEASE });
                 assert_eq!(answer.lost.is_empty(), expected.is_some());
@@ -188,7 +190,10 @@ fn new_task(rules: &Rules, run_at: Option<Timestamp>) -> NewTask {
 
 async fn open() -> (Store, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let options = StoreOptions { synchronous: taskloom_store::Synchronous::Normal, ..StoreOptions::sqlite(dir.path().join("t.db")) };
+    let options = StoreOptions {
+        synchronous: taskloom_store::Synchronous::Normal,
+        ..StoreOptions::sqlite(dir.path().join("t.db"))
+    };
     let store = Store::open(&options).unwrap();
     for number in 0..3 {
         let hello = Register {
@@ -217,12 +222,14 @@ async fn submit(store: &Store, task: NewTask, now: Timestamp) -> Life {
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    (1u32..4, prop::option::of(1u64..40), prop::option::of(0u64..500)).prop_map(|(max_attempts, timeout, expires)| Rules {
-        max_attempts,
-        timeout: timeout.map(Duration::from_secs),
-        backoff: Backoff::default(),
-        expires_at: expires.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))),
-    })
+    (1u32..4, prop::option::of(1u64..40), prop::option::of(0u64..500)).prop_map(
+        |(max_attempts, timeout, expires)| Rules {
+            max_attempts,
+            timeout: timeout.map(Duration::from_secs),
+            backoff: Backoff::default(),
+            expires_at: expires.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))),
+        },
+    )
 }
 
 proptest! {

@@ -40,14 +40,8 @@ pub(crate) struct Finished {
 impl Finished {
     fn new(attempt: Arc<Attempt>, outcome: Outcome, news: Packet) -> Self {
         let TaskRef { id, epoch } = attempt.task_ref();
-        let report = FinishTask {
-            id,
-            epoch,
-            outcome,
-            progress: news.progress,
-            detail: news.detail,
-            logs: news.lines,
-        };
+        let report =
+            FinishTask { id, epoch, outcome, progress: news.progress, detail: news.detail, logs: news.lines };
         Self { attempt, report }
     }
 

@@ -74,7 +74,14 @@ fn claim() -> ClaimRequest {
 
 fn finish(task: TaskRef) -> FinishRequest {
     let outcome = Outcome::Success { result: to_raw_value(&json!({"rows": 3})).unwrap() };
-    let one = FinishTask { id: task.id, epoch: task.epoch, outcome, progress: None, detail: None, logs: Vec::new() };
+    let one = FinishTask {
+        id: task.id,
+        epoch: task.epoch,
+        outcome,
+        progress: None,
+        detail: None,
+        logs: Vec::new(),
+    };
     FinishRequest { session: Uuid::now_v7(), tasks: vec![one] }
 }
 

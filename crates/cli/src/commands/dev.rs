@@ -64,8 +64,11 @@ impl Dev {
         let dir = super::data_dir(self.data, environment);
         let dev = dev::Dev::prepare(loaded.config, &dir)?;
         let runtime = super::runtime()?;
-        let ended = runtime.block_on(dev.run(environment, out));
+        // Handlers have threads of their own: one that blocks them does not block the API.
+        let handlers = super::runtime()?;
+        let ended = runtime.block_on(dev.run(handlers.handle(), environment, out));
         // What still runs has been asked to end and given its time.
+        handlers.shutdown_timeout(std::time::Duration::from_secs(1));
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         ended.map(|_| Exit::Ok)
     }

@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "dev",
     "worker",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 24] = [
     "migrate",
     "migrate status",
     "doctor",
+    "bench",
     "completions",
 ];
 

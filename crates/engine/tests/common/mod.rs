@@ -8,7 +8,8 @@ use std::time::Duration;
 use taskloom_engine::{Caller, Engine, EngineConfig, ManualClock};
 use taskloom_model::{State, Timestamp};
 use taskloom_protocol::{
-    ClaimRequest, Claimed, FinishRequest, FinishTask, Outcome, Register, SubmitTask, Task, TaskError, TaskRef, WorkerApi,
+    ClaimRequest, Claimed, FinishRequest, FinishTask, Outcome, Register, SubmitTask, Task, TaskError,
+    TaskRef, WorkerApi,
 };
 use taskloom_store::{Store, StoreOptions, Synchronous};
 use uuid::Uuid;
@@ -75,7 +76,14 @@ impl Lab {
 
     /// Reports an outcome; true if it counted.
     pub(crate) async fn finish(&self, session: Uuid, task: &Claimed, outcome: Outcome) -> bool {
-        let task = FinishTask { id: task.id, epoch: task.epoch, outcome, progress: None, detail: None, logs: vec![] };
+        let task = FinishTask {
+            id: task.id,
+            epoch: task.epoch,
+            outcome,
+            progress: None,
+            detail: None,
+            logs: vec![],
+        };
         self.engine.finish(FinishRequest { session, tasks: vec![task] }).await.unwrap().lost.is_empty()
     }
 

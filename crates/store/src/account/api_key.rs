@@ -27,7 +27,8 @@ impl Store {
             Box::pin(async move {
                 let ApiKey { id, name, scopes, user_id, created_at, expires_at, .. } = &row.api_key;
                 let scopes = serde_json::to_string(scopes).unwrap_or_default();
-                let sql = "INSERT INTO api_keys (id, user_id, name, scopes, secret_hash, created_at, expires_at)
+                let sql =
+                    "INSERT INTO api_keys (id, user_id, name, scopes, secret_hash, created_at, expires_at)
                      VALUES (?, ?, ?, ?, ?, ?, ?)";
                 let row = params![*id, *user_id, name, &scopes, &row.secret_hash, *created_at, *expires_at];
                 tx.exec(sql, row).await.map(drop)

@@ -117,14 +117,8 @@ async fn update(tx: &mut Tx, id: UserId, change: &UserChange, now: Timestamp) ->
     let ends_sessions = password_hash.is_some() || role.is_some() || *is_active == Some(false);
     let sql = "UPDATE users SET email = coalesce(?, email), role = coalesce(?, role), is_active = coalesce(?, is_active),
          password_hash = coalesce(?, password_hash), token_version = token_version + ? WHERE id = ?";
-    let row = params![
-        email.as_ref(),
-        role.map(Role::name),
-        *is_active,
-        password_hash.as_ref(),
-        ends_sessions,
-        id,
-    ];
+    let row =
+        params![email.as_ref(), role.map(Role::name), *is_active, password_hash.as_ref(), ends_sessions, id,];
     let changed = tx.exec(sql, row).await? == 1;
     if changed && ends_sessions {
         let sql = "UPDATE logins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL";

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 pub(crate) use reader::Readers;
 pub(crate) use writer::Writer;
 
-use crate::error::Result;
 use crate::Synchronous;
+use crate::error::Result;
 
 /// Statements kept prepared per connection.
 const CACHED_STATEMENTS: usize = 256;
@@ -32,7 +32,8 @@ pub(crate) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Conne
 
 /// Opens the file for reading.
 fn open_reader(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection)?;
     connection.pragma_update(None, "query_only", true)?;

@@ -23,6 +23,13 @@ pub struct BeatItem {
     pub logs: Vec<LogLine>,
 }
 
+impl BeatItem {
+    /// Whether it says more than that the task is held.
+    pub fn has_news(&self) -> bool {
+        self.progress.is_some() || !self.logs.is_empty()
+    }
+}
+
 /// What the worker has to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BeatResult {

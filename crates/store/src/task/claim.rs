@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskloom_model::{Action, Effect, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, next};
+use taskloom_model::{
+    Action, Effect, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, next,
+};
 use taskloom_protocol::{Claimed, Json, Task};
 
 use super::life::{Place, Standing, enter, read_priority};

@@ -1,6 +1,8 @@
 //! Reads and writes the moving part of a task: the one place that maps a phase to a table.
 
-use taskloom_model::{Backoff, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, UserId, Wait};
+use taskloom_model::{
+    Backoff, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, UserId, Wait,
+};
 
 use super::note::Note;
 use crate::error::{Result, StoreError};
@@ -69,7 +71,8 @@ fn read_life(row: &mut Row<'_>) -> Result<(Life, LastRun, f64)> {
     }
     row.skip(1);
     if let Some(run_at) = row.next::<Option<Timestamp>>()? {
-        let wait = Wait::from_reason(row.word()?).ok_or_else(|| StoreError::Corrupt("scheduled.reason".into()))?;
+        let wait =
+            Wait::from_reason(row.word()?).ok_or_else(|| StoreError::Corrupt("scheduled.reason".into()))?;
         return Ok((read_counters(row, Phase::Scheduled { run_at, wait })?, None, 0.0));
     }
     row.skip(5);
@@ -156,13 +159,14 @@ pub(crate) async fn enter(
 async fn enter_ready(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -> Result<()> {
     let priority = i64::from(place.priority.number());
     let row = params![&place.queue, priority, id, life.epoch, life.attempt, life.crashes, life.refunds];
-    let sql =
-        "INSERT INTO ready (queue, priority, id, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO ready (queue, priority, id, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)";
     tx.exec(sql, row).await.map(drop)
 }
 
 async fn enter_running(tx: &mut Tx, id: TaskId, life: &Life) -> Result<()> {
-    let Phase::Running { session, lease_until, deadline, started_at, cancel } = life.phase else { return Ok(()) };
+    let Phase::Running { session, lease_until, deadline, started_at, cancel } = life.phase else {
+        return Ok(());
+    };
     let row = params![
         id,
         life.epoch,

@@ -52,9 +52,9 @@ impl Store {
     /// The user of a task, deleted or not.
     pub async fn task_owner(&self, id: TaskId) -> Result<Option<UserId>> {
         self.point(move |tx| {
-            Box::pin(async move {
-                tx.row("SELECT user_id FROM tasks WHERE id = ?", params![id], first).await
-            })
+            Box::pin(
+                async move { tx.row("SELECT user_id FROM tasks WHERE id = ?", params![id], first).await },
+            )
         })
         .await
     }
@@ -206,7 +206,8 @@ fn read_outcome(row: &mut Row<'_>, task: &mut Task) -> Result<()> {
 }
 
 async fn attempts(tx: &mut Tx, id: TaskId) -> Result<Vec<Attempt>> {
-    let sql = "SELECT a.attempt, a.epoch, w.name, a.started_at, a.ended_at, a.outcome, a.error FROM attempts a
+    let sql =
+        "SELECT a.attempt, a.epoch, w.name, a.started_at, a.ended_at, a.outcome, a.error FROM attempts a
          LEFT JOIN workers w ON w.session = a.session WHERE a.task_id = ? ORDER BY a.epoch";
     let mut attempts = tx
         .rows(sql, params![id], |row| {

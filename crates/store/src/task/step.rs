@@ -1,8 +1,8 @@
 //! Carries out one step of the state machine, whatever it is, in the transaction at hand.
 
 use taskloom_model::{
-    Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Refusal, State, TaskId, Timestamp,
-    Transition, UserId, next,
+    Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Refusal, State, TaskId,
+    Timestamp, Transition, UserId, next,
 };
 
 use super::life::{Place, Standing, enter, leave, load, update};
@@ -176,12 +176,12 @@ async fn keep_success(
     before: &Life,
     last_run: Option<(taskloom_model::SessionId, Timestamp)>,
 ) -> Result<()> {
-    let (Some((session, started_at)), taskloom_model::Phase::Ended { at, .. }) = (last_run, before.phase) else {
+    let (Some((session, started_at)), taskloom_model::Phase::Ended { at, .. }) = (last_run, before.phase)
+    else {
         return Ok(());
     };
     let outcome = AttemptOutcome::Succeeded;
-    let end =
-        params![id, before.epoch, before.attempt, session, started_at, at, outcome.name()];
+    let end = params![id, before.epoch, before.attempt, session, started_at, at, outcome.name()];
     let sql = "INSERT INTO attempts (task_id, epoch, attempt, session, started_at, ended_at, outcome)
          VALUES (?, ?, ?, ?, ?, ?, ?)";
     tx.exec(sql, end).await.map(drop)
@@ -216,7 +216,13 @@ pub(crate) fn parent_end(state: State, policy: ParentPolicy) -> ParentEnd {
 }
 
 /// T13: every trace of the task.
-async fn forget(tx: &mut Tx, id: TaskId, before: &Life, place: Place, steps: &mut Vec<Stepped>) -> Result<()> {
+async fn forget(
+    tx: &mut Tx,
+    id: TaskId,
+    before: &Life,
+    place: Place,
+    steps: &mut Vec<Stepped>,
+) -> Result<()> {
     for sql in [
         "DELETE FROM outcomes WHERE id = ?",
         "DELETE FROM attempts WHERE task_id = ?",
@@ -228,7 +234,8 @@ async fn forget(tx: &mut Tx, id: TaskId, before: &Life, place: Place, steps: &mu
     ] {
         tx.exec(sql, params![id]).await?;
     }
-    let tags = tx.row("SELECT tags FROM tasks WHERE id = ?", params![id], |row| row.json::<Vec<String>>()).await?;
+    let tags =
+        tx.row("SELECT tags FROM tasks WHERE id = ?", params![id], |row| row.json::<Vec<String>>()).await?;
     for tag in tags.flatten().unwrap_or_default() {
         tx.exec("DELETE FROM task_tags WHERE tag = ? AND task_id = ?", params![&tag, id]).await?;
     }

@@ -224,7 +224,8 @@ async fn submit_one(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<Made>
 
 /// Takes the key for this task, unless a live task holds it.
 async fn take_unique_key(tx: &mut Tx, task: &NewTask, key: &str) -> Result<Option<TaskId>> {
-    let sql = "SELECT u.task_id, o.id, t.deleted_at FROM unique_keys u LEFT JOIN outcomes o ON o.id = u.task_id
+    let sql =
+        "SELECT u.task_id, o.id, t.deleted_at FROM unique_keys u LEFT JOIN outcomes o ON o.id = u.task_id
          LEFT JOIN tasks t ON t.id = u.task_id WHERE u.user_id = ? AND u.unique_key = ?";
     let holder = tx
         .row(sql, params![task.user_id, key], |row| {

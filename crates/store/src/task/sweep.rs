@@ -124,7 +124,8 @@ impl Store {
                 let ids = tx.rows(sql, params![after, oldest, limit], first::<TaskId>).await?;
                 let mut steps = Vec::new();
                 for id in &ids {
-                    let _ = step(tx, &Request::new(*id, Action::Purge { retention }), now, &mut steps).await?;
+                    let _ =
+                        step(tx, &Request::new(*id, Action::Purge { retention }), now, &mut steps).await?;
                 }
                 let next = (ids.len() == limit as usize).then(|| ids.last().copied()).flatten();
                 Ok((steps.into_iter().map(|s| s.id).collect(), next))
