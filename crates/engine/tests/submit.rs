@@ -161,3 +161,45 @@ async fn filters_by_text_take_wildcards_literally() {
         assert_eq!(lab.engine.count(&ALICE, filter).await.unwrap().total, expected, "{q}");
     }
 }
+
+#[tokio::test]
+async fn every_status_is_found_by_page_total_and_count_whether_few_wait_or_many() {
+    use taskloom_model::Status;
+    let lab = Lab::new();
+    let worker = lab.worker(&["a"]).await;
+    for queue in ["a", "a", "a", "a", "b"] {
+        lab.submit(SubmitTask { queue: Some(queue.into()), ..task() }).await;
+    }
+    let claimed = lab.claim(worker, 3).await;
+    lab.finish(worker, &claimed[0], success()).await;
+    let fatal = taskloom_protocol::TaskError { kind: "x".into(), message: "x".into(), traceback: None };
+    lab.finish(worker, &claimed[1], taskloom_protocol::Outcome::Fatal { error: fatal }).await;
+    lab.submit(SubmitTask { delay: Some(9.0), ..task() }).await;
+    let blocked = SubmitTask { depends_on: vec![claimed[2].id], ..task() };
+    lab.submit(blocked).await;
+    let gone = lab.submit(task()).await;
+    lab.engine.cancel(&ALICE, gone.id, false).await.unwrap();
+    for many in [false, true] {
+        if many {
+            // More than a list sorts: it goes another way then.
+            lab.engine.submit_batch(&BOB, vec![task(); 6_000], None).await.unwrap();
+        }
+        for (status, expected) in
+            [(Status::Pending, 4), (Status::Running, 1), (Status::Succeeded, 1), (Status::Failed, 1), (Status::Revoked, 1)]
+        {
+            let filter = TaskFilter { status: Some(status), ..TaskFilter::default() };
+            let page = lab.engine.list(&ALICE, filter.clone(), PageSpec::default()).await.unwrap();
+            let right = page.items.iter().all(|t| t.status == status);
+            assert!(right && page.items.len() == expected, "{status} {many}");
+            assert_eq!(page.total, expected as u64, "{status} {many}");
+            assert_eq!(lab.engine.count(&ALICE, filter).await.unwrap().total, expected as u64, "{status} {many}");
+        }
+        for (state, expected) in [(State::Blocked, 1), (State::Scheduled, 1), (State::Ready, 2)] {
+            let filter = TaskFilter { state: Some(state), status: Some(Status::Pending), ..TaskFilter::default() };
+            let page = lab.engine.list(&ALICE, filter, PageSpec::default()).await.unwrap();
+            assert_eq!((page.items.len(), page.total), (expected, expected as u64), "{state} {many}");
+        }
+        let neither = TaskFilter { state: Some(State::Ready), status: Some(Status::Failed), ..TaskFilter::default() };
+        assert_eq!(lab.engine.list(&ALICE, neither, PageSpec::default()).await.unwrap().total, 0);
+    }
+}

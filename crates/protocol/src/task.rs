@@ -538,7 +538,7 @@ pub struct Page {
     pub items: Vec<Task>,
     /// Sent as `cursor`, gives the next page; null on the last.
     pub next_cursor: Option<String>,
-    /// Tasks that match, counted up to 100,000.
+    /// Tasks that match, counted up to 10,000; `GET /tasks/count` counts on.
     pub total: u64,
 }
 

@@ -73,7 +73,7 @@ async fn token(
     session::log_in(&app, ip.0, form.username, form.password).await.map(Json)
 }
 
-/// The same as `/auth/token`.
+/// Log in with a form, like `/auth/token`.
 #[utoipa::path(post, path = "/auth/login", tag = "auth", operation_id = "auth_login", security(()),
     request_body(content = PasswordForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "A pair of tokens", body = TokenPair)))]
@@ -85,7 +85,7 @@ async fn login(
     session::log_in(&app, ip.0, form.username, form.password).await.map(Json)
 }
 
-/// The same as `/auth/token`, in JSON.
+/// Log in with JSON, like `/auth/token`.
 #[utoipa::path(post, path = "/auth/login/json", tag = "auth", operation_id = "auth_login_json", security(()),
     request_body = Login, responses((status = 200, description = "A pair of tokens", body = TokenPair)))]
 async fn login_json(

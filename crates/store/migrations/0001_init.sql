@@ -95,6 +95,8 @@ CREATE TABLE outcomes (
     result {text},
     error {text}
 ) {clustered};
+-- Failures are what people look for, and few; successes are walked to by id.
+CREATE INDEX outcomes_unsuccessful ON outcomes (state, id) WHERE state <> 'succeeded';
 
 -- Ended attempts, but for the success that ended its task: that one is in outcomes.
 CREATE TABLE attempts (

@@ -18,6 +18,8 @@ mod registry;
 mod run;
 mod shared;
 mod slots;
+#[cfg(doctest)]
+mod tutorial;
 mod worker;
 
 pub use attempt::{StopReason, TaskInfo};

@@ -9,11 +9,13 @@ use uuid::Uuid;
 use super::read::{TASK_COLUMNS, TASK_JOINS, complete, read_task};
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{Param, Row, Sql};
+use crate::sql::{Param, Row, Sql, params};
 use crate::tx::Tx;
 
 /// Totals are counted up to this.
-pub const TOTAL_CAP: u32 = 100_000;
+pub const TOTAL_CAP: u32 = 10_000;
+/// So many waiting tasks are sorted by the database; more are walked to, newest first.
+const FEW: u32 = 5_000;
 
 /// Which tasks; every field that is set narrows it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -127,10 +129,12 @@ impl Store {
     ) -> Result<(Vec<Task>, Option<Position>, u64)> {
         self.scan(move |tx| {
             Box::pin(async move {
+                let like = like_pattern(&filter);
+                let few = waiting_up_to(tx, FEW + 1).await? <= u64::from(FEW);
                 let mut sql = Sql::new("SELECT ");
                 sql.push(TASK_COLUMNS, &[]).push(" FROM tasks t", &[]).push(TASK_JOINS, &[]);
-                let like = conditions(&filter);
                 restrict(&mut sql, &filter, like.as_deref());
+                standing(&mut sql, &filter, if few { Way::Sort } else { Way::Walk });
                 paginate(&mut sql, &page);
                 let mut tasks = tx.rows_of(&sql, read_task).await?;
                 let more = tasks.len() > page.limit as usize;
@@ -139,9 +143,10 @@ impl Store {
                     complete(tx, task).await?;
                 }
                 let next = tasks.last().filter(|_| more).map(|task| position(task, page.order_by));
-                let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM tasks t");
-                sql.push(TASK_JOINS, &[]);
+                let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM ");
+                sql.push(&live_tables(&filter).unwrap_or("tasks t".into()), &[]).push(TASK_JOINS, &[]);
                 restrict(&mut sql, &filter, like.as_deref());
+                standing(&mut sql, &filter, Way::Counted);
                 sql.push(" LIMIT ?) counted", &[TOTAL_CAP.into()]);
                 let total = tx.number(&sql.text, &sql.params).await?;
                 Ok((tasks, next, total))
@@ -162,8 +167,9 @@ async fn count(tx: &mut Tx, filter: &Filter) -> Result<Counts> {
          coalesce(sum(o.state = 'failed'), 0), coalesce(sum(o.state = 'revoked'), 0) FROM tasks t",
     );
     sql.push(TASK_JOINS, &[]);
-    let like = conditions(filter);
+    let like = like_pattern(filter);
     restrict(&mut sql, filter, like.as_deref());
+    standing(&mut sql, filter, Way::Sort);
     let counts = tx
         .rows_of(&sql, |row: &mut Row<'_>| {
             let (total, running) = (row.next()?, row.next()?);
@@ -176,7 +182,7 @@ async fn count(tx: &mut Tx, filter: &Filter) -> Result<Counts> {
 }
 
 /// The pattern for `q`, with the characters that mean something to LIKE escaped.
-fn conditions(filter: &Filter) -> Option<String> {
+fn like_pattern(filter: &Filter) -> Option<String> {
     filter.q.as_ref().map(|q| {
         let escaped = q.replace('!', "!!").replace('%', "!%").replace('_', "!_");
         format!("%{escaped}%")
@@ -201,36 +207,82 @@ fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>) {
         let text = Param::Text(like);
         sql.push(" AND (t.name LIKE ? ESCAPE '!' OR t.handler LIKE ? ESCAPE '!')", &[text, text]);
     }
-    if let Some(status) = filter.status {
-        standing_in(sql, status.states());
-    }
-    if let Some(state) = filter.state {
-        standing_in(sql, &[state]);
+}
+
+/// How the database gets to the tasks of a state.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// From the state's own small table, then sorted.
+    Sort,
+    /// Through all tasks in the list's order, leaving out the others.
+    Walk,
+    /// From [`live_tables`]: nothing is left to ask.
+    Counted,
+}
+
+/// The states asked for, if any.
+fn wanted(filter: &Filter) -> Option<Vec<State>> {
+    let states = filter.status.map(|status| status.states().to_vec());
+    match (states, filter.state) {
+        (Some(states), Some(state)) => Some(states.into_iter().filter(|s| *s == state).collect()),
+        (states, state) => states.or(state.map(|state| vec![state])),
     }
 }
 
-/// Tasks in one of these states, by the small table of the state where it has one.
-fn standing_in(sql: &mut Sql<'_>, states: &[State]) {
-    let tables: Vec<_> = states
-        .iter()
-        .map(|state| match state {
-            State::Blocked => "SELECT id FROM blocked",
-            State::Scheduled => "SELECT id FROM scheduled",
-            State::Ready => "SELECT id FROM ready",
-            State::Running => "SELECT id FROM running",
-            State::Succeeded => "succeeded",
-            State::Failed => "failed",
-            State::Revoked => "revoked",
-        })
-        .collect();
-    match states {
-        [state] if state.is_terminal() => {
-            sql.push(" AND o.state = ?", &[Param::Text(state.name())]);
+fn table(state: State) -> Option<&'static str> {
+    match state {
+        State::Blocked => Some("SELECT id FROM blocked"),
+        State::Scheduled => Some("SELECT id FROM scheduled"),
+        State::Ready => Some("SELECT id FROM ready"),
+        State::Running => Some("SELECT id FROM running"),
+        State::Succeeded | State::Failed | State::Revoked => None,
+    }
+}
+
+/// The tables of the states asked for, joined to their tasks, if those are states of live tasks.
+fn live_tables(filter: &Filter) -> Option<String> {
+    let states = wanted(filter).filter(|states| !states.is_empty())?;
+    let tables: Option<Vec<_>> = states.into_iter().map(table).collect();
+    Some(format!("({}) live JOIN tasks t ON t.id = live.id", tables?.join(" UNION ALL ")))
+}
+
+/// Tasks in the states asked for.
+fn standing(sql: &mut Sql<'_>, filter: &Filter, way: Way) {
+    let Some(states) = wanted(filter) else { return };
+    let tables: Option<Vec<_>> = states.iter().map(|state| table(*state)).collect();
+    match (states.as_slice(), tables) {
+        ([], _) => {
+            sql.push(" AND 1 = 0", &[]);
         }
-        _ => {
+        (_, Some(_)) if way == Way::Counted => {}
+        // Running tasks are few, whatever waits.
+        ([State::Blocked | State::Scheduled | State::Ready, ..], Some(_)) if way == Way::Walk => {
+            let columns = states.iter().map(|state| match state {
+                State::Blocked => "b.id IS NOT NULL",
+                State::Scheduled => "s.id IS NOT NULL",
+                _ => "r.id IS NOT NULL",
+            });
+            sql.push(&format!(" AND ({})", columns.collect::<Vec<_>>().join(" OR ")), &[]);
+        }
+        (_, Some(tables)) => {
             sql.push(&format!(" AND t.id IN ({})", tables.join(" UNION ALL ")), &[]);
         }
+        // The function keeps the database from starting at the outcomes and sorting them all.
+        ([State::Succeeded], None) => {
+            sql.push(" AND coalesce(o.state, '') = 'succeeded'", &[]);
+        }
+        ([state, ..], None) => {
+            let failures = " AND t.id IN (SELECT id FROM outcomes WHERE state = ? AND state <> 'succeeded')";
+            sql.push(failures, &[Param::Text(state.name())]);
+        }
     }
+}
+
+/// How many tasks wait, counted up to `most`.
+async fn waiting_up_to(tx: &mut Tx, most: u32) -> Result<u64> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM (SELECT id FROM blocked UNION ALL SELECT id FROM scheduled
+         UNION ALL SELECT id FROM ready) waiting LIMIT ?) counted";
+    tx.number(sql, params![most]).await
 }
 
 fn paginate(sql: &mut Sql<'_>, page: &PageQuery) {
