@@ -106,10 +106,13 @@ fn worker(
     engine: &Engine,
     stop: &Stop,
 ) -> impl Future<Output = Result<(), WorkerError>> + use<> {
+    let work_dir = data.path().join("work");
+    // What attempts of a killed process left there; the lock says that nobody else works here.
+    let _ = std::fs::remove_dir_all(&work_dir);
     let worker = Worker::builder(Arc::new(engine.clone()), handlers)
         .queues(config.worker.queues.iter().cloned())
         .concurrency(settings::concurrency(config.worker.concurrency))
-        .work_dir(data.path().join("work"))
+        .work_dir(work_dir)
         .drain_limit(Duration::from_secs(config.worker.drain_seconds))
         .kill(stop.kill.clone())
         .build();

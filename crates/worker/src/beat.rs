@@ -180,6 +180,10 @@ impl Heart {
     }
 
     async fn failed(&mut self, part: Vec<Line>, error: WorkerError) {
+        if self.shared.has_left() {
+            // The server forgets whoever leaves; to register again would leave a ghost behind.
+            return;
+        }
         tracing::warn!(%error, tasks = part.len(), "a heartbeat failed");
         // What the server refuses to read it would refuse again; anything else may arrive the next time.
         let drop_news = matches!(error, WorkerError::Refused { .. });

@@ -36,6 +36,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, claiming: Option<Claiming>, limit:
             tracing::warn!(tasks = shared.slots.unacknowledged(), "left before all results were acknowledged");
         }
     }
+    shared.say_good_bye();
     call(shared, Vec::new(), true).await;
     claiming.end().await;
     tracing::info!("drained");

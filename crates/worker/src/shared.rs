@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::mem;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use taskloom_protocol::{FinishTask, Outcome, Register, TaskRef, WorkerApi, WorkerError};
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) hello: Register,
     pub(crate) timing: Timing,
     pub(crate) stopwatch: Stopwatch,
+    /// Whether the worker has said good-bye.
+    left: AtomicBool,
     pub(crate) slots: Slots,
     /// Fires when no more tasks are to be claimed.
     pub(crate) drain: CancellationToken,
@@ -97,6 +100,7 @@ impl Shared {
             registry,
             timing: Timing::default(),
             stopwatch: Stopwatch::start(),
+            left: AtomicBool::new(false),
             slots: Slots::new(hello.concurrency as usize),
             hello,
             drain,
@@ -109,6 +113,16 @@ impl Shared {
             finished: Mutex::default(),
             given_back: Mutex::default(),
         }
+    }
+
+    /// Notes that the server is about to hear that the worker leaves.
+    pub(crate) fn say_good_bye(&self) {
+        self.left.store(true, Ordering::Release);
+    }
+
+    /// Whether the worker has said good-bye, or is about to.
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     pub(crate) fn session(&self) -> Uuid {
