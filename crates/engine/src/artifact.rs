@@ -101,12 +101,25 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Copies and hashes in one pass; the file appears under its name only when it is whole and on disk.
 fn copy(from: &Path, to: &Path, most: u64) -> std::io::Result<(u64, String)> {
-    use std::io::{Read, Write};
     let mut input = std::fs::File::open(from)?;
     let directory = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(directory)?;
-    let partial = to.with_extension("partial");
-    let mut output = std::fs::File::create(&partial)?;
+    // Names of artifacts do not start with a dot: nothing that is kept, or on its way, is in the way.
+    let partial = directory.join(format!(".{}", uuid::Uuid::new_v4()));
+    let copied = copy_and_hash(&mut input, &partial, most).and_then(|copied| {
+        std::fs::rename(&partial, to)?;
+        std::fs::File::open(directory)?.sync_all()?;
+        Ok(copied)
+    });
+    if copied.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
+    copied
+}
+
+fn copy_and_hash(input: &mut std::fs::File, partial: &Path, most: u64) -> std::io::Result<(u64, String)> {
+    use std::io::{Read, Write};
+    let mut output = std::fs::File::create(partial)?;
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0u64, vec![0; 64 << 10]);
     loop {
         let read = input.read(&mut buffer)?;
@@ -115,7 +128,6 @@ fn copy(from: &Path, to: &Path, most: u64) -> std::io::Result<(u64, String)> {
         }
         bytes += read as u64;
         if bytes > most {
-            let _ = std::fs::remove_file(&partial);
             let rule = format!("an artifact has at most {most} bytes");
             return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, rule));
         }
@@ -123,6 +135,5 @@ fn copy(from: &Path, to: &Path, most: u64) -> std::io::Result<(u64, String)> {
         output.write_all(&buffer[..read])?;
     }
     output.sync_all()?;
-    std::fs::rename(&partial, to)?;
     Ok((bytes, hex(&hash.finalize())))
 }

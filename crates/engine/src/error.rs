@@ -16,6 +16,9 @@ pub enum EngineError {
     /// The state machine refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Another live task holds the unique key.
+    #[error("another task with its unique_key has not ended")]
+    UniqueKeyTaken,
     /// The cursor is none of ours.
     #[error("the cursor is not one that this list gave")]
     BadCursor,
@@ -42,6 +45,7 @@ impl EngineError {
             Self::Fields(errors) => Problem::fields(errors.clone()),
             Self::NotFound => Problem::new(Code::NotFound, "no task with this id"),
             Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
+            Self::UniqueKeyTaken => Problem::new(Code::Conflict, self.to_string()),
             Self::BadCursor => Problem::new(Code::Malformed, self.to_string()),
             Self::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch, self.to_string()),
             Self::Store(StoreError::Unavailable(_)) => {
@@ -57,6 +61,7 @@ impl From<StepError> for EngineError {
         match error {
             StepError::NotFound => Self::NotFound,
             StepError::Refused(refusal) => Self::Refused(refusal),
+            StepError::UniqueKeyTaken => Self::UniqueKeyTaken,
         }
     }
 }

@@ -11,6 +11,7 @@ mod cursor;
 mod error;
 mod explain;
 mod health;
+mod id;
 mod loops;
 mod query;
 mod steer;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use taskloom_dispatch::Dispatcher;
 use taskloom_model::{State, UserId};
 use taskloom_protocol::TaskEvent;
-use taskloom_store::{Stepped, Store};
+use taskloom_store::{Scope, Stepped, Store};
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::EngineConfig;
@@ -45,8 +46,13 @@ pub struct Caller {
 
 impl Caller {
     /// The user to whose tasks the caller is held; nobody if they see everybody's.
-    fn scope(&self) -> Option<UserId> {
+    fn held_to(&self) -> Option<UserId> {
         (!self.all).then_some(self.user_id)
+    }
+
+    /// The same for steps.
+    fn scope(&self) -> Scope {
+        self.held_to().map_or(Scope::Everybody, Scope::User)
     }
 }
 
@@ -62,6 +68,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     dispatcher: Dispatcher,
     bus: bus::Bus,
+    ids: id::Ids,
     promote_bell: tokio::sync::Notify,
     sessions: worker_api::Sessions,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
@@ -77,6 +84,7 @@ impl Engine {
                 clock,
                 dispatcher: Dispatcher::default(),
                 bus: bus::Bus::default(),
+                ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
                 sessions: worker_api::Sessions::default(),
                 embedded: std::sync::Mutex::default(),

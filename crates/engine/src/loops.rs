@@ -1,15 +1,20 @@
 //! The background loops. Each pass is idempotent, so any number of processes may run them.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use taskloom_model::TaskId;
+use taskloom_model::{TaskId, Timestamp};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{Engine, EngineError};
 
+/// How long it sleeps at least.
+const LEAST: Duration = Duration::from_millis(1);
 /// Tasks one pass moves at most, so that it never holds the writer for long.
 const PASS: u32 = 500;
+/// The same for forgetting tasks, which may have long logs.
+const PRUNE_PASS: u32 = 100;
 /// How long a loop may sleep although nothing is known to be due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -37,7 +42,8 @@ impl Engine {
         // A worker across the network could not renew its leases while this server was away: give it the chance.
         let lease = self.inner.config.lease;
         if shutdown.run_until_cancelled(tokio::time::sleep(lease)).await.is_some() {
-            run("reap", self, shutdown, Engine::reap_pass).await;
+            let pulse = Arc::new(Mutex::new(Pulse::new(self.now())));
+            run("reap", self, shutdown, move |engine| engine.reap_pass(Arc::clone(&pulse))).await;
         }
     }
 
@@ -71,7 +77,8 @@ impl Engine {
         let config = &self.inner.config;
         let (mut forgotten, mut after) = (0, None::<TaskId>);
         loop {
-            let (ids, next) = self.inner.store.task_prune(after, config.retention, self.now(), PASS).await?;
+            let (ids, next) =
+                self.inner.store.task_prune(after, config.retention, self.now(), PRUNE_PASS).await?;
             forgotten += ids.len();
             for id in ids {
                 self.forget_files(id).await;
@@ -82,8 +89,11 @@ impl Engine {
             }
             tokio::task::yield_now().await;
         }
-        let before = self.now().minus(config.idempotency_retention);
-        self.inner.store.leftovers_prune(before, PASS).await?;
+        let now = self.now();
+        let (keys, workers) = (now.minus(config.idempotency_retention), now.minus(config.retention));
+        while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
+            tokio::task::yield_now().await;
+        }
         Ok(forgotten)
     }
 
@@ -92,7 +102,7 @@ impl Engine {
             return Ok(Duration::ZERO);
         }
         let due = self.inner.store.task_next_due().await?;
-        let sleep = due.map_or(IDLE, |due| due.since(self.now()).min(IDLE));
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
         // A task scheduled meanwhile may be due sooner.
         let _ = tokio::time::timeout(sleep, self.inner.promote_bell.notified()).await;
         Ok(Duration::ZERO)
@@ -103,7 +113,15 @@ impl Engine {
         Ok(if full { Duration::ZERO } else { IDLE })
     }
 
-    async fn reap_pass(self) -> Result<Duration, EngineError> {
+    async fn reap_pass(self, pulse: Arc<Mutex<Pulse>>) -> Result<Duration, EngineError> {
+        let lease = self.inner.config.lease;
+        let skipped = pulse.lock().unwrap_or_else(PoisonError::into_inner).has_skipped(self.now(), lease / 2);
+        if skipped {
+            tracing::warn!("the clock jumped or this process stood still: leases get another chance");
+            // The time spent here is no skip.
+            tokio::time::sleep(lease).await;
+            *pulse.lock().unwrap_or_else(PoisonError::into_inner) = Pulse::new(self.now());
+        }
         let full = self.reap().await? >= PASS as usize;
         Ok(if full { Duration::ZERO } else { (self.inner.config.lease / 10).min(IDLE) })
     }
@@ -114,9 +132,31 @@ impl Engine {
     }
 }
 
+/// Notices that time did not pass as it should: then leases ended that nobody could renew.
+struct Pulse {
+    wall: Timestamp,
+    steady: Instant,
+}
+
+impl Pulse {
+    fn new(now: Timestamp) -> Self {
+        Self { wall: now, steady: Instant::now() }
+    }
+
+    /// Whether, since the last call, the clock went on by more than `most`. Passes are far shorter apart.
+    fn has_skipped(&mut self, now: Timestamp, most: Duration) -> bool {
+        let last = std::mem::replace(self, Self::new(now));
+        now.since(last.wall) > most || last.steady.elapsed() > most
+    }
+}
+
 /// Repeats a pass until shutdown; a failed one is logged and tried again later.
-async fn run<F>(name: &'static str, engine: Engine, shutdown: CancellationToken, pass: impl Fn(Engine) -> F)
-where
+async fn run<F>(
+    name: &'static str,
+    engine: Engine,
+    shutdown: CancellationToken,
+    pass: impl Fn(Engine) -> F + Send,
+) where
     F: Future<Output = Result<Duration, EngineError>>,
 {
     let mut failures = 0u32;

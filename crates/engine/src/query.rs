@@ -32,7 +32,7 @@ impl Default for PageSpec {
 impl Engine {
     /// The task.
     pub async fn get(&self, caller: &Caller, id: TaskId) -> Result<Task, EngineError> {
-        self.inner.store.task_get(id, caller.scope()).await?.ok_or(EngineError::NotFound)
+        self.inner.store.task_get(id, caller.held_to()).await?.ok_or(EngineError::NotFound)
     }
 
     /// The task when it has ended, or as it is after `at_most`.
@@ -86,7 +86,7 @@ impl Engine {
 
 /// A caller who sees only their own tasks finds nobody else's, whatever the filter says.
 fn held_to(caller: &Caller, filter: Filter) -> Filter {
-    match caller.scope() {
+    match caller.held_to() {
         Some(user) if filter.user_id.is_some_and(|wanted| wanted != user) => {
             Filter { user_id: Some(uuid::Uuid::nil()), ..filter }
         }

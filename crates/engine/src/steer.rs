@@ -39,8 +39,8 @@ impl Engine {
             let detail = progress_detail.as_ref().and_then(|d| serde_json::from_str(d.get()).ok());
             let store = &self.inner.store;
             store.task_note_progress(id, caller.scope(), progress, progress_detail).await??;
-            let progress = progress.unwrap_or_default();
-            self.inner.bus.publish(id, || TaskEvent::Progress { progress, detail });
+            let task = self.get(caller, id).await?;
+            self.inner.bus.publish(id, || TaskEvent::Progress { progress: task.progress, detail });
         }
         self.get(caller, id).await
     }
@@ -66,19 +66,22 @@ impl Engine {
 
     /// T13 at once: forgets a task with its files, taking it from its worker if it runs.
     pub async fn purge(&self, id: TaskId) -> Result<(), EngineError> {
-        let everybody = Caller { user_id: uuid::Uuid::nil(), all: true };
-        match self.step(&everybody, Request::new(id, Action::Cancel { force: true })).await {
+        match self.carry_out(Request::new(id, Action::Cancel { force: true })).await {
             Ok(()) | Err(EngineError::Refused(Refusal::Terminal)) => {}
             Err(error) => return Err(error),
         }
         let action = Action::Purge { retention: std::time::Duration::ZERO };
-        self.step(&everybody, Request::new(id, action)).await?;
+        self.carry_out(Request::new(id, action)).await?;
         self.forget_files(id).await;
         Ok(())
     }
 
     async fn step(&self, caller: &Caller, request: Request) -> Result<(), EngineError> {
-        let request = Request { owner: caller.scope(), random: rand::random(), ..request };
+        self.carry_out(Request { scope: caller.scope(), ..request }).await
+    }
+
+    async fn carry_out(&self, request: Request) -> Result<(), EngineError> {
+        let request = Request { random: rand::random(), ..request };
         let steps = self.inner.store.task_step(request, self.now()).await??;
         self.announce(&steps);
         Ok(())

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use taskloom_model::{DEFAULT_QUEUE, Life, TaskId, Timestamp};
 use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
 use taskloom_store::{Idempotency, Made, NewTask, Rejected, Stepped, Submission, SubmitOutcome};
-use uuid::Uuid;
 
 use crate::{Caller, Engine, EngineError};
 
@@ -106,7 +105,7 @@ impl Engine {
         let delayed =
             task.delay.map(|seconds| now.plus(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
         NewTask {
-            id: Uuid::now_v7(),
+            id: self.inner.ids.next(now),
             user_id: caller.user_id,
             handler: config.aliases.get(&task.task).cloned().unwrap_or(task.task),
             queue: task.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),

@@ -13,7 +13,7 @@ use taskloom_protocol::{
     DrainRequest, FinishAnswer, FinishRequest, FinishTask, Limits, LogLine, Outcome, PROTOCOL_VERSION,
     Register, Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo, check_json,
 };
-use taskloom_store::{BeatItem, ClaimSpec, FinishItem, NewWorker, Note};
+use taskloom_store::{BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, NewWorker, Note, StoreError};
 
 use crate::{Caller, Engine, EngineError};
 
@@ -101,7 +101,7 @@ impl Engine {
         if let Some(session) = self.inner.sessions.get(id) {
             return Ok(session);
         }
-        let known = self.inner.store.worker_get(id).await.map_err(|e| unavailable(&e))?;
+        let known = self.inner.store.worker_get(id).await.map_err(|e| failed(&e))?;
         let (queues, draining) = known.ok_or(WorkerError::UnknownSession)?;
         let session = Session::new(queues, draining, self.now());
         self.inner.sessions.put(id, session.clone());
@@ -126,8 +126,12 @@ impl Engine {
             if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
                 return Ok(Vec::new());
             }
-            let claimed = self.claim_once(&session, &request).await?;
-            if claimed.len() == request.limit as usize {
+            let Claims { claimed, expired, cut, .. } = self.claim_once(&session, &request).await?;
+            if claimed.is_empty() && !expired.is_empty() {
+                // There may be some behind those that were too late.
+                continue;
+            }
+            if cut || claimed.len() == request.limit as usize {
                 // There may be more than this worker can take: pass the wake-up on.
                 for queue in session.queues.iter() {
                     self.inner.dispatcher.announce(queue, 1);
@@ -138,17 +142,14 @@ impl Engine {
                 return Ok(claimed);
             }
             tokio::select! {
+                biased;
                 _ = waiter.wait(left.min(self.inner.config.poll)) => {}
                 () = &mut given_up => return Ok(Vec::new()),
             }
         }
     }
 
-    async fn claim_once(
-        &self,
-        session: &Session,
-        request: &ClaimRequest,
-    ) -> Result<Vec<Claimed>, WorkerError> {
+    async fn claim_once(&self, session: &Session, request: &ClaimRequest) -> Result<Claims, WorkerError> {
         let spec = ClaimSpec {
             session: request.session,
             queues: Arc::clone(&session.queues),
@@ -156,7 +157,7 @@ impl Engine {
             lease: self.inner.config.lease,
             now: self.now(),
         };
-        let claims = self.inner.store.task_claim(spec).await.map_err(|e| unavailable(&e))?;
+        let claims = self.inner.store.task_claim(spec).await.map_err(|e| failed(&e))?;
         if claims.unknown {
             self.inner.sessions.remove(request.session);
             return Err(WorkerError::UnknownSession);
@@ -173,7 +174,7 @@ impl Engine {
                 });
             }
         }
-        Ok(claims.claimed)
+        Ok(claims)
     }
 
     fn publish_news(&self, item: &BeatItem) {
@@ -204,7 +205,7 @@ impl WorkerApi for Engine {
         let (session, queues) = (hello.session, hello.queues.clone());
         let embedded = self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
         let worker = NewWorker { hello, embedded };
-        self.inner.store.worker_register(worker, self.now()).await.map_err(|e| unavailable(&e))?;
+        self.inner.store.worker_register(worker, self.now()).await.map_err(|e| failed(&e))?;
         self.inner.sessions.put(session, Session::new(queues, false, self.now()));
         let config = &self.inner.config;
         Ok(Registered {
@@ -225,22 +226,21 @@ impl WorkerApi for Engine {
             check_news(task.progress, task.detail.as_ref(), &task.logs)?;
         }
         let now = self.now();
-        if !self.inner.store.worker_seen(beat.session, now).await.map_err(|e| unavailable(&e))? {
-            return Err(WorkerError::UnknownSession);
-        }
         self.session(beat.session).await?.hear(now);
         let items: Vec<BeatItem> = beat.tasks.into_iter().map(beat_item).collect();
         let watched = !self.inner.bus.is_idle();
         let news: Vec<BeatItem> = items.iter().filter(|item| watched && item.has_news()).cloned().collect();
         let lease = self.inner.config.lease;
-        let store = &self.inner.store;
-        let result = store.task_beat(beat.session, items, lease, now).await.map_err(|e| unavailable(&e))?;
+        let beaten = self.inner.store.task_beat(beat.session, items, lease, now).await;
+        let Some(result) = beaten.map_err(|e| failed(&e))? else {
+            self.forget_session(beat.session);
+            return Err(WorkerError::UnknownSession);
+        };
         for item in news.iter().filter(|item| !result.lost.contains(&item.task)) {
             self.publish_news(item);
         }
-        let known = store.worker_get(beat.session).await.map_err(|e| unavailable(&e))?;
-        let drain = known.is_some_and(|(_, draining)| draining);
-        Ok(BeatAnswer { lost: result.lost, cancel: result.cancel, drain })
+        let BeatResult { lost, cancel, drain } = result;
+        Ok(BeatAnswer { lost, cancel, drain })
     }
 
     async fn finish(&self, request: FinishRequest) -> Result<FinishAnswer, WorkerError> {
@@ -255,7 +255,7 @@ impl WorkerApi for Engine {
         let told = items.iter().filter(|item| watched && !item.logs.is_empty());
         let told: Vec<_> = told.map(|item| (item.task, item.logs.clone())).collect();
         let finished = self.inner.store.task_finish(request.session, items, self.now()).await;
-        let (steps, lost) = finished.map_err(|e| unavailable(&e))?;
+        let (steps, lost) = finished.map_err(|e| failed(&e))?;
         for (task, logs) in told.iter().filter(|(task, _)| !lost.contains(task)) {
             self.publish_logs(task.id, logs);
         }
@@ -267,11 +267,11 @@ impl WorkerApi for Engine {
         check_range("tasks", request.tasks.len() as u64, 0, 100_000)?;
         let now = self.now();
         let drained = self.inner.store.task_drain(request.session, request.tasks, now).await;
-        let (steps, lost) = drained.map_err(|e| unavailable(&e))?;
+        let (steps, lost) = drained.map_err(|e| failed(&e))?;
         self.announce(&steps);
         if request.leave {
             let left = self.inner.store.worker_leave(request.session, now).await;
-            self.announce(&left.map_err(|e| unavailable(&e))?);
+            self.announce(&left.map_err(|e| failed(&e))?);
             self.forget_session(request.session);
         }
         Ok(DrainAnswer { lost })
@@ -281,10 +281,10 @@ impl WorkerApi for Engine {
         let Spawn { session, parent, tasks } = spawn;
         check_range("tasks", tasks.len() as u64, 1, self.inner.config.limits.batch as u64)?;
         let store = &self.inner.store;
-        if !store.task_held(session, parent).await.map_err(|e| unavailable(&e))? {
+        if !store.task_held(session, parent).await.map_err(|e| failed(&e))? {
             return Err(WorkerError::LeaseLost);
         }
-        let owner = store.task_owner(parent.id).await.map_err(|e| unavailable(&e))?;
+        let owner = store.task_owner(parent.id).await.map_err(|e| failed(&e))?;
         let user_id = owner.ok_or(WorkerError::LeaseLost)?;
         let caller = Caller { user_id, all: false };
         self.submit_all(&caller, tasks, None, Some(parent.id), true).await.map_err(|error| refusal(&error))
@@ -303,9 +303,15 @@ fn refusal(error: &EngineError) -> WorkerError {
     }
 }
 
-fn unavailable(error: &taskloom_store::StoreError) -> WorkerError {
+/// What a worker hears of the store's failure: only what may pass is worth another try.
+fn failed(error: &StoreError) -> WorkerError {
     tracing::error!(%error, "the store failed a worker's call");
-    WorkerError::Unavailable("the database cannot be written or read right now".into())
+    match error {
+        StoreError::Unavailable(_) => {
+            WorkerError::Unavailable("the database cannot be written or read right now".into())
+        }
+        _ => WorkerError::Refused { code: Code::Internal, detail: "the server's log has the details".into() },
+    }
 }
 
 fn invalid(detail: impl Into<String>) -> WorkerError {

@@ -184,22 +184,32 @@ async fn every_status_is_found_by_page_total_and_count_whether_few_wait_or_many(
             // More than a list sorts: it goes another way then.
             lab.engine.submit_batch(&BOB, vec![task(); 6_000], None).await.unwrap();
         }
-        for (status, expected) in
-            [(Status::Pending, 4), (Status::Running, 1), (Status::Succeeded, 1), (Status::Failed, 1), (Status::Revoked, 1)]
-        {
+        for (status, expected) in [
+            (Status::Pending, 4),
+            (Status::Running, 1),
+            (Status::Succeeded, 1),
+            (Status::Failed, 1),
+            (Status::Revoked, 1),
+        ] {
             let filter = TaskFilter { status: Some(status), ..TaskFilter::default() };
             let page = lab.engine.list(&ALICE, filter.clone(), PageSpec::default()).await.unwrap();
             let right = page.items.iter().all(|t| t.status == status);
             assert!(right && page.items.len() == expected, "{status} {many}");
             assert_eq!(page.total, expected as u64, "{status} {many}");
-            assert_eq!(lab.engine.count(&ALICE, filter).await.unwrap().total, expected as u64, "{status} {many}");
+            assert_eq!(
+                lab.engine.count(&ALICE, filter).await.unwrap().total,
+                expected as u64,
+                "{status} {many}"
+            );
         }
         for (state, expected) in [(State::Blocked, 1), (State::Scheduled, 1), (State::Ready, 2)] {
-            let filter = TaskFilter { state: Some(state), status: Some(Status::Pending), ..TaskFilter::default() };
+            let filter =
+                TaskFilter { state: Some(state), status: Some(Status::Pending), ..TaskFilter::default() };
             let page = lab.engine.list(&ALICE, filter, PageSpec::default()).await.unwrap();
             assert_eq!((page.items.len(), page.total), (expected, expected as u64), "{state} {many}");
         }
-        let neither = TaskFilter { state: Some(State::Ready), status: Some(Status::Failed), ..TaskFilter::default() };
+        let neither =
+            TaskFilter { state: Some(State::Ready), status: Some(Status::Failed), ..TaskFilter::default() };
         assert_eq!(lab.engine.list(&ALICE, neither, PageSpec::default()).await.unwrap().total, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! The state machine: transitions T1 to T13 of ARCHITECTURE.md as one pure function.
+//! The state machine: transitions T1 to T14 of ARCHITECTURE.md as one pure function.
 
 use std::time::Duration;
 
@@ -122,6 +122,11 @@ pub enum Action {
     ParentEnded(ParentEnd),
     /// T11: an operator wants it to run again.
     Retry,
+    /// T14: a user wants a waiting task to run at another time, or in another place in line.
+    Move {
+        /// The new time; `None` leaves it.
+        run_at: Option<Timestamp>,
+    },
     /// T13: nobody needs it any more.
     Purge {
         /// How long a terminal task is kept.
@@ -161,7 +166,7 @@ pub enum Effect {
 /// One step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// The number in ARCHITECTURE.md's table, 2 to 13.
+    /// The number in ARCHITECTURE.md's table, 2 to 14.
     pub rule: u8,
     /// What becomes of the task.
     pub effect: Effect,
@@ -210,6 +215,7 @@ pub fn next(
         Action::Drain { epoch } => Held::by_epoch(life, epoch).map(|held| held.drain(rules, now)),
         Action::ParentEnded(end) => parent_ended(life, end, now),
         Action::Retry => retry(life),
+        Action::Move { run_at } => moved(life, run_at, now),
         Action::Purge { retention } => purge(life, retention, now),
     }
 }
@@ -339,6 +345,17 @@ fn retry(life: &Life) -> Result<Transition, Refusal> {
     // Whatever was spent is forgiven: the task gets all its attempts again.
     let refunds = life.attempt;
     Ok(step(11, Life { epoch: life.epoch + 1, crashes: 0, refunds, phase: Phase::Ready, ..*life }))
+}
+
+fn moved(life: &Life, run_at: Option<Timestamp>, now: Timestamp) -> Result<Transition, Refusal> {
+    let phase = match (life.phase, run_at) {
+        (Phase::Ended { .. }, _) => return Err(Refusal::Terminal),
+        (Phase::Running { .. }, _) => return Err(Refusal::WrongState),
+        (phase, None) => phase,
+        (Phase::Blocked { deps_left, .. }, run_at) => Phase::Blocked { deps_left, run_at },
+        (_, run_at) => ready_or_delayed(run_at, now),
+    };
+    Ok(step(14, Life { phase, ..*life }))
 }
 
 fn purge(life: &Life, retention: Duration, now: Timestamp) -> Result<Transition, Refusal> {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ enum Draw {
     Drain(u32),
     Parent(ParentEnd),
     Retry,
+    Move(Option<u64>),
     Purge,
 }
 
@@ -63,6 +64,7 @@ fn draw() -> impl Strategy<Value = Draw> {
         2 => stale.prop_map(Draw::Drain),
         2 => parent().prop_map(Draw::Parent),
         1 => Just(Draw::Retry),
+        1 => prop::option::of(0u64..200).prop_map(Draw::Move),
         1 => Just(Draw::Purge),
     ]
 }
@@ -90,6 +92,9 @@ fn action(draw: &Draw, life: &Life) -> Action {
         Draw::Drain(off) => Action::Drain { epoch: life.epoch.wrapping_sub(off) },
         Draw::Parent(end) => Action::ParentEnded(end),
         Draw::Retry => Action::Retry,
+        Draw::Move(run_at) => {
+            Action::Move { run_at: run_at.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))) }
+        }
         Draw::Purge => Action::Purge { retention: RETENTION },
     }
 }
@@ -272,9 +277,10 @@ fn reachable() -> BTreeSet<(u8, State, State)> {
             Start { run_at: None, deps_left: 1 },
             Start { run_at: Some(now.plus(far * 9)), deps_left: 2 },
         ];
-        let mut open: Vec<_> = starts.map(|s| (start(s, now), 0)).to_vec();
+        // Breadth first: a life seen late would hide its successors.
+        let mut open: VecDeque<_> = starts.map(|s| (start(s, now), 0)).into();
         let mut seen = BTreeSet::new();
-        while let Some((life, depth)) = open.pop() {
+        while let Some((life, depth)) = open.pop_front() {
             if depth > 5 || !seen.insert(format!("{life:?}")) {
                 continue;
             }
@@ -283,7 +289,7 @@ fn reachable() -> BTreeSet<(u8, State, State)> {
                     let Ok(step) = next(&life, &rules, action, now, 0.5) else { continue };
                     if let Effect::Become(after) = step.effect {
                         found.insert((step.rule, life.state(), after.state()));
-                        open.push((after, depth + 1));
+                        open.push_back((after, depth + 1));
                     }
                 }
             }
@@ -315,6 +321,9 @@ fn every_action(life: &Life) -> Vec<Action> {
         Action::Drain { epoch },
         Action::ParentEnded(ParentEnd::Satisfied),
         Action::Retry,
+        Action::Move { run_at: None },
+        Action::Move { run_at: Some(Timestamp::MIN) },
+        Action::Move { run_at: Some(Timestamp::MAX) },
         Action::Purge { retention: RETENTION },
     ]);
     all

@@ -21,6 +21,7 @@ CREATE TABLE tasks (
     tags {text},
     metadata {text},
     model_id {text},
+    unique_key {text},
     parent_id {uuid},
     schedule_id {uuid},
     workflow_id {uuid},
@@ -77,7 +78,8 @@ CREATE TABLE running (
     started_at {int} NOT NULL,
     cancel {int} NOT NULL,
     progress {real} NOT NULL,
-    detail {text}
+    detail {text},
+    logged {int} NOT NULL
 ) {clustered};
 
 CREATE TABLE outcomes (
@@ -97,6 +99,7 @@ CREATE TABLE outcomes (
 ) {clustered};
 -- Failures are what people look for, and few; successes are walked to by id.
 CREATE INDEX outcomes_unsuccessful ON outcomes (state, id) WHERE state <> 'succeeded';
+CREATE INDEX outcomes_by_time ON outcomes (finished_at, id);
 
 -- Ended attempts, but for the success that ended its task: that one is in outcomes.
 CREATE TABLE attempts (

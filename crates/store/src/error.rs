@@ -36,6 +36,13 @@ pub enum StoreError {
 /// The store's results.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// Two rows with one key, and no other broken constraint.
+fn is_duplicate(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE};
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    matches!(code, Some(SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_UNIQUE))
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
@@ -43,7 +50,7 @@ impl From<rusqlite::Error> for StoreError {
             SystemIoFailure,
         };
         match error.sqlite_error_code() {
-            Some(ConstraintViolation) => Self::Duplicate,
+            Some(ConstraintViolation) if is_duplicate(&error) => Self::Duplicate,
             Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure | CannotOpen | ReadOnly) => {
                 Self::Unavailable(error.to_string())
             }

@@ -16,13 +16,15 @@ mod worker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
 pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use task::{
     BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Filter, FinishItem, Idempotency, Made, NewTask,
-    Note, OrderBy, PageQuery, Position, QueueDepth, Rejected, Request, StepError, Stepped, Submission,
+    Note, OrderBy, PageQuery, Position, QueueDepth, Rejected, Request, Scope, StepError, Stepped, Submission,
     SubmitOutcome, TOTAL_CAP,
 };
 pub use worker::NewWorker;
@@ -68,7 +70,12 @@ impl StoreOptions {
 pub struct Store {
     writer: Arc<sqlite::Writer>,
     readers: Arc<sqlite::Readers>,
+    /// KiB of submissions that may wait for the writer.
+    waiting_bytes: Arc<Semaphore>,
 }
+
+/// So many KiB of submissions may wait for the writer; callers beyond that wait to enter.
+const WAITING_KIB: usize = 64 << 10;
 
 impl Store {
     /// Opens the store and brings its schema up to date.
@@ -100,8 +107,11 @@ impl Store {
     }
 
     fn start(connection: rusqlite::Connection, options: &StoreOptions) -> Result<Self> {
-        let writer = Arc::new(sqlite::Writer::start(connection)?);
-        Ok(Self { writer, readers: sqlite::Readers::new(&options.path) })
+        let mut log = options.path.clone().into_os_string();
+        log.push("-wal");
+        let writer = Arc::new(sqlite::Writer::start(connection, log.into())?);
+        let waiting_bytes = Arc::new(Semaphore::new(WAITING_KIB));
+        Ok(Self { writer, readers: sqlite::Readers::new(&options.path), waiting_bytes })
     }
 
     /// A transaction that writes; committed when this returns `Ok`.

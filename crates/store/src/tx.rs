@@ -49,13 +49,27 @@ impl Tx {
         params: &[Param<'_>],
         mut read: impl FnMut(&mut Row<'_>) -> Result<T> + Send,
     ) -> Result<Vec<T>> {
+        self.rows_while(sql, params, |row| Ok((read(row)?, true))).await
+    }
+
+    /// The same, until `read` says with a row that it was the last to read.
+    pub(crate) async fn rows_while<T>(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        mut read: impl FnMut(&mut Row<'_>) -> Result<(T, bool)> + Send,
+    ) -> Result<Vec<T>> {
         match self {
             Self::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(sql)?;
                 let mut rows = statement.query(rusqlite::params_from_iter(params))?;
                 let mut made = Vec::new();
                 while let Some(row) = rows.next()? {
-                    made.push(read(&mut Row::sqlite(row))?);
+                    let (one, more) = read(&mut Row::sqlite(row))?;
+                    made.push(one);
+                    if !more {
+                        break;
+                    }
                 }
                 Ok(made)
             }

@@ -63,17 +63,6 @@ impl Store {
         .await
     }
 
-    /// Notes that a worker was heard; false if it is not known.
-    pub async fn worker_seen(&self, session: SessionId, now: Timestamp) -> Result<bool> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql = "UPDATE workers SET last_seen = ? WHERE session = ? AND left_at IS NULL";
-                Ok(tx.exec(sql, params![now, session]).await? == 1)
-            })
-        })
-        .await
-    }
-
     /// Tells a worker to take no more tasks; false if it is not known.
     pub async fn worker_drain(&self, session: SessionId) -> Result<bool> {
         self.write(move |tx| {

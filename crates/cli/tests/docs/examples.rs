@@ -6,12 +6,10 @@ use std::process::{Command, Stdio};
 
 use crate::markdown::{self, Document};
 use crate::site::Site;
-use crate::support::{Home, PASSWORD};
+use crate::support::{Home, PASSWORD, Process};
 
 /// Where the documents' servers listen.
 const SERVERS: [&str; 2] = ["http://localhost:8000", "http://127.0.0.1:8000"];
-/// The longest that one document may take, in seconds.
-const SECONDS: &str = "120";
 
 /// The blocks under `<!-- test -->`, with what is private to this run filled in.
 fn script(document: &Document, server: &str, site: &Site) -> String {
@@ -35,19 +33,23 @@ fn run(path: &str) {
     symlink(env!("CARGO_BIN_EXE_taskloom"), bin.join("taskloom")).unwrap();
     let script = script(&markdown::read(path), &server.url, &site);
     let program_path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("timeout")
-        .args([SECONDS, "bash", "-euo", "pipefail", "-c", &script])
+    let said = home.path().join("said");
+    let file = std::fs::File::create(&said).unwrap();
+    let shell = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
         .env_clear()
         .env("HOME", home.path())
         .env("PATH", program_path)
         .env("TASKLOOM_SERVER", &server.url)
         .current_dir(home.path())
         .stdin(Stdio::null())
-        .output()
-        .expect("the examples need bash, curl and jq");
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (said(&output.stdout), said(&output.stderr));
-    assert!(output.status.success(), "{path}: {}\n{out}\n{err}\n{}", output.status, server.log());
+        .stdout(file.try_clone().unwrap())
+        .stderr(file)
+        .spawn();
+    // Kills it if it takes too long.
+    let status = Process(shell.expect("the examples need bash, curl and jq")).wait();
+    let said = String::from_utf8_lossy(&std::fs::read(&said).unwrap()).into_owned();
+    assert!(status.success(), "{path}: {status}\n{said}\n{}", server.log());
     server.stop();
 }
 

@@ -22,8 +22,7 @@ fn the_table_of_errors_has_every_code_with_its_status() {
 
 /// Settings, each as `section.key`.
 fn settings() -> Vec<String> {
-    let text =
-        std::fs::read_to_string(root().join("crates/cli/src/config/default.toml")).unwrap();
+    let text = std::fs::read_to_string(root().join("crates/cli/src/config/default.toml")).unwrap();
     let table: toml::Table = text.parse().unwrap();
     let of_section = |(section, keys): (&String, &toml::Value)| -> Vec<String> {
         keys.as_table().unwrap().keys().map(|key| format!("{section}.{key}")).collect()
@@ -47,7 +46,8 @@ fn settings_that_are_named_exist() {
             let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_') && key.contains('_');
             (is_key && sections.contains(&section)).then(|| word.to_owned())
         });
-        let wrong = from_environment.chain(from_prose).filter(|s| s != "section.key" && !settings.contains(s));
+        let wrong =
+            from_environment.chain(from_prose).filter(|s| s != "section.key" && !settings.contains(s));
         unknown.extend(wrong.map(|s| format!("{path}: {s}")));
     }
     assert!(unknown.is_empty(), "{unknown:?}");

@@ -15,7 +15,9 @@ pub(crate) fn resolve(from: &Path, link: &str) -> Option<(PathBuf, Option<String
     let mut plain = PathBuf::new();
     for part in joined.components() {
         match part {
-            Component::ParentDir => assert!(plain.pop(), "{link} in {} leaves the repository", from.display()),
+            Component::ParentDir => {
+                assert!(plain.pop(), "{link} in {} leaves the repository", from.display());
+            }
             Component::Normal(name) => plain.push(name),
             _ => {}
         }

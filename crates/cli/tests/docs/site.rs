@@ -36,6 +36,8 @@ impl Site {
 
 fn page(request: &str) -> String {
     let page = request.split("page=").nth(1).and_then(|rest| rest.chars().next()).unwrap_or('1');
-    let item = |n| format!("<li class=item><a href=/item/{page}{n}>Item {page}{n}</a> <b class=price>{n}.50</b></li>");
+    let item = |n| {
+        format!("<li class=item><a href=/item/{page}{n}>Item {page}{n}</a> <b class=price>{n}.50</b></li>")
+    };
     format!("<title>Page {page}</title><ul>{}</ul>", (1..=3).map(item).collect::<String>())
 }

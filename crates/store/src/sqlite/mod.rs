@@ -14,6 +14,8 @@ pub(crate) use writer::Writer;
 use crate::Synchronous;
 use crate::error::Result;
 
+/// How long a connection waits for a lock.
+const BUSY: Duration = Duration::from_secs(5);
 /// Statements kept prepared per connection.
 const CACHED_STATEMENTS: usize = 256;
 
@@ -41,7 +43,7 @@ fn open_reader(path: &Path) -> Result<Connection> {
 }
 
 fn prepare(connection: &Connection) -> Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())

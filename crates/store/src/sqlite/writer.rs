@@ -1,8 +1,10 @@
 //! The one writer: a thread that owns the writing connection and commits whatever waits in its queue together.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -12,8 +14,16 @@ use crate::tx::{Body, Tx, run_now};
 
 /// Transactions that may wait; callers beyond that wait to enter.
 const QUEUE: usize = 8_192;
-/// Transactions committed together at most, so that the first need not wait long for the last.
+/// Transactions committed together at most.
 const GROUP: usize = 1_024;
+/// How long a group may grow, so that the first need not wait long for the last.
+const GROUP_TIME: Duration = Duration::from_millis(20);
+/// A log longer than this is started anew, even if readers have to be waited for.
+const LOG_BYTES: u64 = 64 << 20;
+/// How long the writer waits for readers to leave the old log.
+const LOG_PATIENCE: Duration = Duration::from_millis(200);
+/// Groups between two looks at the log's length.
+const LOOK_EVERY: u32 = 64;
 
 /// A handle on the writer thread.
 pub(crate) struct Writer {
@@ -22,11 +32,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection) -> Result<Self> {
+    pub(crate) fn start(connection: Connection, log: PathBuf) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || work(Tx::Sqlite(connection), queue))
+            .spawn(move || work(Tx::Sqlite(connection), queue, &log))
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
@@ -92,8 +102,13 @@ impl<T: Send, F: Body<T>> Job for Call<T, F> {
     }
 }
 
-fn work(mut tx: Tx, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+fn work(mut tx: Tx, mut queue: mpsc::Receiver<Box<dyn Job>>, log: &Path) {
+    let mut groups = 0u32;
     while let Some(first) = queue.blocking_recv() {
+        groups = groups.wrapping_add(1);
+        if groups.is_multiple_of(LOOK_EVERY) {
+            shorten(&tx, log);
+        }
         let mut done = Vec::new();
         let commit = group(&mut tx, first, &mut queue, &mut done).map_err(|error| {
             tracing::error!(%error, transactions = done.len(), "a commit failed, its callers are told");
@@ -113,6 +128,7 @@ fn group(
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
     done: &mut Vec<Box<dyn Job>>,
 ) -> Result<()> {
+    let start = Instant::now();
     let mut state = statement(tx, "BEGIN IMMEDIATE");
     let mut next = Some(first);
     while let Some(mut job) = next.take() {
@@ -120,7 +136,7 @@ fn group(
             state = one(tx, job.as_mut());
         }
         done.push(job);
-        if state.is_ok() && done.len() < GROUP {
+        if state.is_ok() && done.len() < GROUP && start.elapsed() < GROUP_TIME {
             next = queue.try_recv().ok();
         }
     }
@@ -136,7 +152,23 @@ fn one(tx: &mut Tx, job: &mut dyn Job) -> Result<()> {
     statement(tx, "RELEASE one")
 }
 
-fn statement(tx: &Tx, sql: &'static str) -> Result<()> {
+/// Starts the log anew if it has grown long: SQLite does so by itself only when no reader is in its way.
+fn shorten(tx: &Tx, log: &Path) {
+    if std::fs::metadata(log).is_ok_and(|file| file.len() > LOG_BYTES) {
+        let Tx::Sqlite(connection) = tx;
+        let restart = || -> rusqlite::Result<()> {
+            connection.busy_timeout(LOG_PATIENCE)?;
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        };
+        if let Err(error) = restart() {
+            tracing::debug!(%error, "the log could not be started anew");
+        }
+        let _ = connection.busy_timeout(super::BUSY);
+    }
+}
+
+/// Runs a statement that has neither parameters nor rows.
+pub(super) fn statement(tx: &Tx, sql: &'static str) -> Result<()> {
     let Tx::Sqlite(connection) = tx;
     connection.prepare_cached(sql)?.execute([])?;
     Ok(())

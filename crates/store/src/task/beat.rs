@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taskloom_model::{SessionId, TaskId, Timestamp};
-use taskloom_protocol::{Json, LogLine, TaskRef};
+use taskloom_protocol::{Json, LogLevel, LogLine, TaskRef};
 
 use crate::Store;
 use crate::error::Result;
@@ -30,9 +30,14 @@ impl BeatItem {
     }
 }
 
+/// Lines kept of one attempt.
+const LOG_LINES: u64 = 10_000;
+
 /// What the worker has to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BeatResult {
+    /// An operator wants it to leave.
+    pub drain: bool,
     /// No longer held.
     pub lost: Vec<TaskRef>,
     /// A user wants these to stop.
@@ -40,17 +45,23 @@ pub struct BeatResult {
 }
 
 impl Store {
-    /// Renews the leases of the tasks that the session still holds.
+    /// Notes that a worker was heard and renews the leases of the tasks it still holds; nothing if it is not known.
     pub async fn task_beat(
         &self,
         session: SessionId,
         items: Vec<BeatItem>,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<BeatResult> {
+    ) -> Result<Option<BeatResult>> {
         self.write(move |tx| {
             Box::pin(async move {
-                let mut result = BeatResult::default();
+                let sql = "UPDATE workers SET last_seen = ? WHERE session = ? AND left_at IS NULL";
+                if tx.exec(sql, params![now, session]).await? == 0 {
+                    return Ok(None);
+                }
+                let sql = "SELECT draining FROM workers WHERE session = ?";
+                let drain = tx.row(sql, params![session], crate::sql::first).await?.unwrap_or_default();
+                let mut result = BeatResult { drain, ..BeatResult::default() };
                 let until = now.plus(lease);
                 for item in &items {
                     match beat(tx, session, item, until).await? {
@@ -59,7 +70,7 @@ impl Store {
                         Some(false) => {}
                     }
                 }
-                Ok(result)
+                Ok(Some(result))
             })
         })
         .await
@@ -80,11 +91,26 @@ async fn beat(tx: &mut Tx, session: SessionId, item: &BeatItem, until: Timestamp
     tx.row("SELECT cancel FROM running WHERE id = ?", params![id], crate::sql::first).await
 }
 
-/// Appends log lines of a task.
+/// Appends log lines of a running task, up to [`LOG_LINES`] in an attempt; then one line that says so.
 pub(crate) async fn append_logs(tx: &mut Tx, id: TaskId, logs: &[LogLine]) -> Result<()> {
-    for line in logs {
-        let sql = "INSERT INTO logs (task_id, at, level, message) VALUES (?, ?, ?, ?)";
-        tx.exec(sql, params![id, line.at, line.level.name(), &line.message]).await?;
+    if logs.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let sql = "SELECT logged FROM running WHERE id = ?";
+    let logged: u64 = tx.row(sql, params![id], crate::sql::first).await?.unwrap_or_default();
+    let room = usize::try_from(LOG_LINES.saturating_sub(logged)).unwrap_or(0);
+    for line in logs.iter().take(room) {
+        append(tx, id, line).await?;
+    }
+    if room > 0 && logs.len() >= room {
+        let message = format!("an attempt keeps {LOG_LINES} lines: what follows is dropped");
+        append(tx, id, &LogLine { at: logs[room - 1].at, level: LogLevel::Warning, message }).await?;
+    }
+    let sql = "UPDATE running SET logged = logged + ? WHERE id = ?";
+    tx.exec(sql, params![logs.len() as u64, id]).await.map(drop)
+}
+
+async fn append(tx: &mut Tx, id: TaskId, line: &LogLine) -> Result<()> {
+    let sql = "INSERT INTO logs (task_id, at, level, message) VALUES (?, ?, ?, ?)";
+    tx.exec(sql, params![id, line.at, line.level.name(), &line.message]).await.map(drop)
 }

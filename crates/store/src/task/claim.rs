@@ -8,13 +8,16 @@ use taskloom_model::{
 };
 use taskloom_protocol::{Claimed, Json, Task};
 
-use super::life::{Place, Standing, enter, read_priority};
+use super::life::{Place, Standing, Trace, enter, read_priority};
 use super::note::Note;
 use super::step::{Stepped, carry_out};
 use crate::Store;
 use crate::error::Result;
-use crate::sql::params;
+use crate::sql::{Row, params};
 use crate::tx::Tx;
+
+/// Bytes of arguments after which a claim takes no further task.
+const CLAIM_BYTES: usize = 4 << 20;
 
 /// Who claims what.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct ClaimSpec {
 pub struct Claims {
     /// The worker is not known, or has left: it gets nothing.
     pub unknown: bool,
+    /// Their arguments were as much as one claim carries; there may be more.
+    pub cut: bool,
     /// The tasks now held.
     pub claimed: Vec<Claimed>,
     /// Tasks found expired, now revoked, and what followed.
@@ -74,23 +79,27 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
     }
     for queue in spec.queues.iter() {
         let room = spec.limit.saturating_sub(claims.claimed.len() as u32);
-        if room == 0 {
+        if room == 0 || claims.cut {
             break;
         }
-        for candidate in candidates(tx, queue, room).await? {
+        let (found, cut) = candidates(tx, queue, room).await?;
+        claims.cut = cut;
+        for candidate in found {
             take(tx, spec, queue, candidate, &mut claims).await?;
         }
     }
     Ok(claims)
 }
 
-async fn candidates(tx: &mut Tx, queue: &str, room: u32) -> Result<Vec<Candidate>> {
+/// Up to `room` tasks of the queue, first come first, and whether their size ended the list.
+async fn candidates(tx: &mut Tx, queue: &str, room: u32) -> Result<(Vec<Candidate>, bool)> {
+    let mut bytes = 0;
     let sql = "SELECT r.id, r.priority, r.epoch, r.attempt, r.crashes, r.refunds, t.user_id, t.handler, t.args, t.kwargs,
          t.max_attempts, t.timeout_ms, t.soft_timeout_ms, t.expires_at, t.created_at
          FROM ready r JOIN tasks t ON t.id = r.id
          WHERE r.queue = ? ORDER BY r.priority DESC, r.id LIMIT ?";
-    tx.rows(sql, params![queue, room], |row| {
-        Ok(Candidate {
+    let read = |row: &mut Row<'_>| {
+        let candidate = Candidate {
             id: row.next()?,
             priority: read_priority(row)?,
             life: Life {
@@ -109,9 +118,12 @@ async fn candidates(tx: &mut Tx, queue: &str, room: u32) -> Result<Vec<Candidate
             soft_timeout_ms: row.next()?,
             expires_at: row.next()?,
             created_at: row.next()?,
-        })
-    })
-    .await
+        };
+        bytes += candidate.bytes();
+        Ok((candidate, bytes < CLAIM_BYTES))
+    };
+    let found = tx.rows_while(sql, params![queue, room], read).await?;
+    Ok((found, bytes >= CLAIM_BYTES))
 }
 
 async fn take(
@@ -141,8 +153,7 @@ async fn take(
         }
         _ => {
             let user_id = candidate.user_id;
-            let standing =
-                Standing { life, rules, place, user_id, deleted: false, last_run: None, progress: 0.0 };
+            let standing = Standing { life, rules, place, user_id, deleted: false, trace: Trace::default() };
             carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
         }
     }
@@ -150,6 +161,11 @@ async fn take(
 }
 
 impl Candidate {
+    fn bytes(&self) -> usize {
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.get().len());
+        json(&self.args) + json(&self.kwargs)
+    }
+
     fn claimed(self, place: Place, life: &Life) -> Claimed {
         Claimed {
             id: self.id,

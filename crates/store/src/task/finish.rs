@@ -91,17 +91,16 @@ async fn finish(
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
     let TaskRef { id, epoch } = item.task;
-    let done = if item.finish == Finish::Success {
-        succeed(tx, session, item, now, steps).await?
-    } else {
-        let action = Action::Finish { epoch, finish: item.finish };
-        let request = Request { id, owner: None, action, random: item.random, note: item.note.clone() };
-        holds(tx, session, item.task).await? && step(tx, &request, now, steps).await?.is_ok()
-    };
-    if done {
-        append_logs(tx, id, &item.logs).await?;
+    if item.finish == Finish::Success {
+        return succeed(tx, session, item, now, steps).await;
     }
-    Ok(done)
+    if !holds(tx, session, item.task).await? {
+        return Ok(false);
+    }
+    append_logs(tx, id, &item.logs).await?;
+    let action = Action::Finish { epoch, finish: item.finish };
+    let request = Request { random: item.random, note: item.note.clone(), ..Request::new(id, action) };
+    Ok(step(tx, &request, now, steps).await?.is_ok())
 }
 
 /// The common end, without reading what it does not need: [`taskloom_model::next`] makes a success of every
@@ -114,19 +113,22 @@ async fn succeed(
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
     let TaskRef { id, epoch } = item.task;
-    let sql = "SELECT attempt, crashes, refunds, started_at FROM running WHERE id = ? AND epoch = ? AND session = ?";
+    let sql = "SELECT attempt, crashes, refunds, started_at, detail FROM running WHERE id = ? AND epoch = ? AND session = ?";
     let held = tx
         .row(sql, params![id, epoch, session], |row| {
-            Ok((row.next()?, row.next()?, row.next()?, row.next::<Timestamp>()?))
+            let counters = (row.next()?, row.next()?, row.next()?);
+            Ok((counters, row.next::<Timestamp>()?, row.next()?))
         })
         .await?;
-    let Some((attempt, crashes, refunds, started_at)) = held else { return Ok(false) };
+    let Some(((attempt, crashes, refunds), started_at, detail)) = held else { return Ok(false) };
+    append_logs(tx, id, &item.logs).await?;
     tx.exec("DELETE FROM running WHERE id = ?", params![id]).await?;
     let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
     let life = Life { epoch, attempt, crashes, refunds, phase };
     // An outcome does not know its queue.
     let place = Place { queue: String::new(), priority: taskloom_model::Priority::Normal };
-    enter(tx, id, &place, &life, Some((session, started_at)), &item.note).await?;
+    let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
+    enter(tx, id, &place, &life, Some((session, started_at)), &note).await?;
     steps.push(Stepped { id, queue: place.queue, before: State::Running, life });
     settle(tx, id, now, steps).await?;
     Ok(true)

@@ -4,6 +4,8 @@ use taskloom_model::{
     Backoff, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, UserId, Wait,
 };
 
+use taskloom_protocol::Json;
+
 use super::note::Note;
 use crate::error::{Result, StoreError};
 use crate::sql::{Row, params};
@@ -17,10 +19,18 @@ pub(crate) struct Standing {
     pub(crate) place: Place,
     pub(crate) user_id: UserId,
     pub(crate) deleted: bool,
-    /// The worker's boot of the latest attempt, with when it began.
-    pub(crate) last_run: Option<(SessionId, Timestamp)>,
-    /// Progress so far, kept when the attempt ends.
+    pub(crate) trace: Trace,
+}
+
+/// What the latest attempt has left so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trace {
+    /// The worker's boot and when it began.
+    pub(crate) run: Option<(SessionId, Timestamp)>,
+    /// Progress, 0 to 100.
     pub(crate) progress: f64,
+    /// What the handler said about it.
+    pub(crate) detail: Option<Json>,
 }
 
 /// Where a task stands in line.
@@ -35,7 +45,7 @@ SELECT t.user_id, t.queue, t.priority, t.max_attempts, t.timeout_ms, t.backoff, 
        b.deps_left, b.run_at,
        s.run_at, s.reason, s.epoch, s.attempt, s.crashes, s.refunds,
        r.epoch, r.attempt, r.crashes, r.refunds,
-       n.epoch, n.attempt, n.crashes, n.refunds, n.session, n.lease_until, n.deadline, n.started_at, n.cancel, n.progress,
+       n.epoch, n.attempt, n.crashes, n.refunds, n.session, n.lease_until, n.deadline, n.started_at, n.cancel, n.progress, n.detail,
        o.state, o.reason, o.epoch, o.attempt, o.refunds, o.session, o.started_at, o.finished_at, o.progress
 FROM tasks t
 LEFT JOIN blocked b ON b.id = t.id
@@ -58,48 +68,48 @@ fn read(row: &mut Row<'_>) -> Result<Standing> {
     let backoff = row.json::<Backoff>()?.unwrap_or_default();
     let rules = Rules { max_attempts, timeout, backoff, expires_at: row.next()? };
     let deleted = row.next::<Option<Timestamp>>()?.is_some();
-    let (life, last_run, progress) = read_life(row)?;
-    Ok(Standing { life, rules, place, user_id, deleted, last_run, progress })
+    let (life, trace) = read_life(row)?;
+    Ok(Standing { life, rules, place, user_id, deleted, trace })
 }
 
-type LastRun = Option<(SessionId, Timestamp)>;
-
-fn read_life(row: &mut Row<'_>) -> Result<(Life, LastRun, f64)> {
+fn read_life(row: &mut Row<'_>) -> Result<(Life, Trace)> {
     if let Some(deps_left) = row.next::<Option<u32>>()? {
         let phase = Phase::Blocked { deps_left, run_at: row.next()? };
-        return Ok((Life { epoch: 0, attempt: 0, crashes: 0, refunds: 0, phase }, None, 0.0));
+        return Ok((Life { epoch: 0, attempt: 0, crashes: 0, refunds: 0, phase }, Trace::default()));
     }
     row.skip(1);
     if let Some(run_at) = row.next::<Option<Timestamp>>()? {
         let wait =
             Wait::from_reason(row.word()?).ok_or_else(|| StoreError::Corrupt("scheduled.reason".into()))?;
-        return Ok((read_counters(row, Phase::Scheduled { run_at, wait })?, None, 0.0));
+        return Ok((read_counters(row, Phase::Scheduled { run_at, wait })?, Trace::default()));
     }
     row.skip(5);
     if let Some(epoch) = row.next::<Option<u32>>()? {
         let (attempt, crashes, refunds) = (row.next()?, row.next()?, row.next()?);
-        return Ok((Life { epoch, attempt, crashes, refunds, phase: Phase::Ready }, None, 0.0));
+        return Ok((Life { epoch, attempt, crashes, refunds, phase: Phase::Ready }, Trace::default()));
     }
     row.skip(3);
     if let Some(epoch) = row.next::<Option<u32>>()? {
         return read_running(row, epoch);
     }
-    row.skip(9);
+    row.skip(10);
     let state: State = row.word()?;
     let reason = row.opt_word()?;
     let (epoch, attempt, refunds) = (row.next()?, row.next()?, row.next()?);
     let session: Option<SessionId> = row.next()?;
     let started_at: Option<Timestamp> = row.next()?;
     let phase = Phase::Ended { state, reason, at: row.next()? };
-    Ok((Life { epoch, attempt, crashes: 0, refunds, phase }, session.zip(started_at), row.next()?))
+    let trace = Trace { run: session.zip(started_at), progress: row.next()?, detail: None };
+    Ok((Life { epoch, attempt, crashes: 0, refunds, phase }, trace))
 }
 
-fn read_running(row: &mut Row<'_>, epoch: u32) -> Result<(Life, LastRun, f64)> {
+fn read_running(row: &mut Row<'_>, epoch: u32) -> Result<(Life, Trace)> {
     let (attempt, crashes, refunds) = (row.next()?, row.next()?, row.next()?);
     let session = row.next()?;
     let (lease_until, deadline, started_at) = (row.next()?, row.next()?, row.next()?);
     let phase = Phase::Running { session, lease_until, deadline, started_at, cancel: row.next()? };
-    Ok((Life { epoch, attempt, crashes, refunds, phase }, Some((session, started_at)), row.next()?))
+    let trace = Trace { run: Some((session, started_at)), progress: row.next()?, detail: row.next()? };
+    Ok((Life { epoch, attempt, crashes, refunds, phase }, trace))
 }
 
 fn read_counters(row: &mut Row<'_>, phase: Phase) -> Result<Life> {
@@ -109,6 +119,12 @@ fn read_counters(row: &mut Row<'_>, phase: Phase) -> Result<Life> {
 /// Reads a priority's number.
 pub(crate) fn read_priority(row: &mut Row<'_>) -> Result<Priority> {
     Priority::from_number(row.next()?).ok_or_else(|| StoreError::Corrupt("priority".into()))
+}
+
+/// The least id of an instant.
+pub(crate) fn id_at(instant: Timestamp) -> TaskId {
+    let millis = u128::from(instant.as_micros().unsigned_abs() / 1_000);
+    TaskId::from_u128(millis << 80)
 }
 
 /// Takes the task out of the table of its phase.
@@ -180,7 +196,7 @@ async fn enter_running(tx: &mut Tx, id: TaskId, life: &Life) -> Result<()> {
         cancel,
     ];
     let sql = "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until, deadline, started_at, cancel,
-         progress) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)";
+         progress, logged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)";
     tx.exec(sql, row).await.map(drop)
 }
 

@@ -19,6 +19,6 @@ pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
 pub use note::Note;
 pub use steer::ChangeWaiting;
 pub(crate) use step::step;
-pub use step::{Request, StepError, Stepped};
+pub use step::{Request, Scope, StepError, Stepped};
 pub use submit::{Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome};
 pub use sweep::QueueDepth;

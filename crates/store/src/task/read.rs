@@ -37,16 +37,11 @@ impl Store {
 
     /// These tasks, in this order; what does not exist is left out.
     pub async fn task_get_many(&self, ids: Vec<TaskId>) -> Result<Vec<Task>> {
-        self.scan(move |tx| {
-            Box::pin(async move {
-                let mut tasks = Vec::with_capacity(ids.len());
-                for id in ids {
-                    tasks.extend(get(tx, id, None).await?);
-                }
-                Ok(tasks)
-            })
-        })
-        .await
+        const FEW: usize = 10;
+        if ids.len() <= FEW {
+            return self.point(move |tx| Box::pin(async move { get_many(tx, ids).await })).await;
+        }
+        self.scan(move |tx| Box::pin(async move { get_many(tx, ids).await })).await
     }
 
     /// The user of a task, deleted or not.
@@ -61,12 +56,12 @@ impl Store {
 
     /// The attempts of a task, oldest first.
     pub async fn task_attempts(&self, id: TaskId) -> Result<Vec<Attempt>> {
-        self.point(move |tx| Box::pin(async move { attempts(tx, id).await })).await
+        self.scan(move |tx| Box::pin(async move { attempts(tx, id).await })).await
     }
 
     /// Up to `limit` log lines behind the place `after`, and the place to go on from.
     pub async fn task_logs(&self, id: TaskId, after: u64, limit: u32) -> Result<(Vec<LogLine>, u64)> {
-        self.point(move |tx| {
+        self.scan(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT seq, at, level, message FROM logs WHERE task_id = ? AND seq > ? ORDER BY seq LIMIT ?";
                 let lines = tx
@@ -81,6 +76,14 @@ impl Store {
         })
         .await
     }
+}
+
+async fn get_many(tx: &mut Tx, ids: Vec<TaskId>) -> Result<Vec<Task>> {
+    let mut tasks = Vec::with_capacity(ids.len());
+    for id in ids {
+        tasks.extend(get(tx, id, None).await?);
+    }
+    Ok(tasks)
 }
 
 async fn get(tx: &mut Tx, id: TaskId, owner: Option<UserId>) -> Result<Option<Task>> {
@@ -208,7 +211,7 @@ fn read_outcome(row: &mut Row<'_>, task: &mut Task) -> Result<()> {
 async fn attempts(tx: &mut Tx, id: TaskId) -> Result<Vec<Attempt>> {
     let sql =
         "SELECT a.attempt, a.epoch, w.name, a.started_at, a.ended_at, a.outcome, a.error FROM attempts a
-         LEFT JOIN workers w ON w.session = a.session WHERE a.task_id = ? ORDER BY a.epoch";
+         LEFT JOIN workers w ON w.session = a.session WHERE a.task_id = ? ORDER BY a.epoch LIMIT 1000";
     let mut attempts = tx
         .rows(sql, params![id], |row| {
             Ok(Attempt {

@@ -1,11 +1,11 @@
 //! Changes by users to tasks that wait or run.
 
-use taskloom_model::{Life, Phase, Priority, Refusal, State, TaskId, Timestamp, UserId, Wait};
+use taskloom_model::{Action, Effect, Life, Priority, Refusal, State, TaskId, Timestamp, Transition, next};
 use taskloom_protocol::Json;
 
 use super::life::{Place, enter, leave, load};
 use super::note::Note;
-use super::step::{StepError, Stepped};
+use super::step::{Scope, StepError, Stepped};
 use crate::Store;
 use crate::error::Result;
 use crate::sql::params;
@@ -26,19 +26,21 @@ impl Store {
     pub async fn task_change_waiting(
         &self,
         id: TaskId,
-        owner: Option<UserId>,
+        scope: Scope,
         change: ChangeWaiting,
         now: Timestamp,
     ) -> Result<std::result::Result<Stepped, StepError>> {
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(standing) = load(tx, id).await? else { return Ok(Err(StepError::NotFound)) };
-                if owner.is_some_and(|owner| owner != standing.user_id || standing.deleted) {
+                if !scope.sees(&standing) {
                     return Ok(Err(StepError::NotFound));
                 }
                 let before = standing.life;
-                let life = match moved(&before, change.run_at, now) {
-                    Ok(life) => life,
+                let action = Action::Move { run_at: change.run_at };
+                let life = match next(&before, &standing.rules, action, now, 0.0) {
+                    Ok(Transition { effect: Effect::Become(life), .. }) => life,
+                    Ok(_) => return Ok(Err(StepError::NotFound)),
                     Err(refusal) => return Ok(Err(StepError::Refused(refusal))),
                 };
                 let place = Place {
@@ -59,14 +61,14 @@ impl Store {
     pub async fn task_note_progress(
         &self,
         id: TaskId,
-        owner: Option<UserId>,
+        scope: Scope,
         progress: Option<f64>,
         detail: Option<Json>,
     ) -> Result<std::result::Result<Life, StepError>> {
         self.write(move |tx| {
             Box::pin(async move {
                 let Some(standing) = load(tx, id).await? else { return Ok(Err(StepError::NotFound)) };
-                if owner.is_some_and(|owner| owner != standing.user_id || standing.deleted) {
+                if !scope.sees(&standing) {
                     return Ok(Err(StepError::NotFound));
                 }
                 if standing.life.state() != State::Running {
@@ -94,17 +96,4 @@ impl Store {
 
 fn not_running(life: &Life) -> Refusal {
     if life.state().is_terminal() { Refusal::Terminal } else { Refusal::WrongState }
-}
-
-/// Where a waiting task goes when its time is changed.
-fn moved(before: &Life, run_at: Option<Timestamp>, now: Timestamp) -> std::result::Result<Life, Refusal> {
-    let phase = match (before.phase, run_at) {
-        (Phase::Ended { .. }, _) => return Err(Refusal::Terminal),
-        (Phase::Running { .. }, _) => return Err(Refusal::WrongState),
-        (phase, None) => phase,
-        (Phase::Blocked { deps_left, .. }, run_at) => Phase::Blocked { deps_left, run_at },
-        (_, Some(run_at)) if run_at > now => Phase::Scheduled { run_at, wait: Wait::Delay },
-        (_, Some(_)) => Phase::Ready,
-    };
-    Ok(Life { phase, ..*before })
 }

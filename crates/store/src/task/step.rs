@@ -7,6 +7,7 @@ use taskloom_model::{
 
 use super::life::{Place, Standing, enter, leave, load, update};
 use super::note::Note;
+use super::submit::take_unique_key;
 use crate::Store;
 use crate::error::Result;
 use crate::sql::params;
@@ -17,8 +18,8 @@ use crate::tx::Tx;
 pub struct Request {
     /// The task.
     pub id: TaskId,
-    /// If set, tasks of other users, and deleted ones, do not exist.
-    pub owner: Option<UserId>,
+    /// On whose behalf: what they may not see does not exist.
+    pub scope: Scope,
     /// What is to happen.
     pub action: Action,
     /// Uniform in 0..1, spreads retries.
@@ -30,7 +31,29 @@ pub struct Request {
 impl Request {
     /// A step that needs nothing but the action.
     pub fn new(id: TaskId, action: Action) -> Self {
-        Self { id, owner: None, action, random: 0.0, note: Note::default() }
+        Self { id, scope: Scope::System, action, random: 0.0, note: Note::default() }
+    }
+}
+
+/// Whose eyes look for a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Taskloom's own: every task.
+    System,
+    /// Somebody who sees everybody's tasks, but for deleted ones.
+    Everybody,
+    /// A user, who sees their own, but for deleted ones.
+    User(UserId),
+}
+
+impl Scope {
+    /// Whether the task exists for them.
+    pub(crate) fn sees(self, standing: &Standing) -> bool {
+        match self {
+            Self::System => true,
+            Self::Everybody => !standing.deleted,
+            Self::User(user) => !standing.deleted && user == standing.user_id,
+        }
     }
 }
 
@@ -41,6 +64,8 @@ pub enum StepError {
     NotFound,
     /// The state machine refuses.
     Refused(Refusal),
+    /// Another live task holds its unique key.
+    UniqueKeyTaken,
 }
 
 /// A step that was taken.
@@ -81,8 +106,11 @@ pub(crate) async fn step(
     steps: &mut Vec<Stepped>,
 ) -> Result<std::result::Result<(), StepError>> {
     let Some(standing) = load(tx, request.id).await? else { return Ok(Err(StepError::NotFound)) };
-    if request.owner.is_some_and(|owner| owner != standing.user_id || standing.deleted) {
+    if !request.scope.sees(&standing) {
         return Ok(Err(StepError::NotFound));
+    }
+    if request.action == Action::Retry && !regain_unique_key(tx, request.id, &standing).await? {
+        return Ok(Err(StepError::UniqueKeyTaken));
     }
     match next(&standing.life, &standing.rules, request.action, now, request.random) {
         Ok(transition) => {
@@ -126,7 +154,8 @@ async fn write_transition(
     note: &Note,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
-    let Standing { life: before, place, last_run, progress, .. } = standing;
+    let Standing { life: before, place, trace, .. } = standing;
+    let last_run = trace.run;
     let after = match transition.effect {
         Effect::Become(after) => after,
         Effect::Forget => return forget(tx, id, &before, place, steps).await,
@@ -138,14 +167,40 @@ async fn write_transition(
             keep_success(tx, id, &before, last_run).await?;
         }
         leave(tx, id, &place, &before.phase).await?;
-        let note = Note { progress: note.progress.or(Some(progress)), ..note.clone() };
+        let progress = note.progress.or(Some(trace.progress));
+        let detail = note.detail.clone().or(trace.detail);
+        let note = Note { progress, detail, ..note.clone() };
         enter(tx, id, &place, &after, last_run, &note).await?;
+    }
+    if transition.rule == RETRY {
+        forgive(tx, id).await?;
     }
     if let Some(end) = transition.attempt_end {
         keep_attempt(tx, id, &end, note).await?;
     }
     steps.push(Stepped { id, queue: place.queue, before: before.state(), life: after });
     Ok(())
+}
+
+/// The number of the retry by hand.
+const RETRY: u8 = 11;
+
+/// Whoever retries by hand wants it to run: neither its old time limit for waiting nor its parents are in the way.
+async fn forgive(tx: &mut Tx, id: TaskId) -> Result<()> {
+    tx.exec("UPDATE tasks SET expires_at = NULL WHERE id = ?", params![id]).await?;
+    tx.exec("UPDATE edges SET is_open = 0 WHERE child_id = ?", params![id]).await.map(drop)
+}
+
+/// Takes back the unique key of an ended task that is to live again; false if another live task has it.
+async fn regain_unique_key(tx: &mut Tx, id: TaskId, standing: &Standing) -> Result<bool> {
+    let sql = "SELECT unique_key FROM tasks WHERE id = ?";
+    let key = tx.row(sql, params![id], |row| row.next::<Option<String>>()).await?.flatten();
+    match key {
+        Some(key) if standing.life.state().is_terminal() => {
+            Ok(take_unique_key(tx, standing.user_id, &key, id).await?.is_none_or(|holder| holder == id))
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Appends an ended attempt to the history. A success stays in `outcomes` until somebody retries it.

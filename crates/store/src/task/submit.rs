@@ -13,7 +13,7 @@ use super::life::{Place, enter};
 use super::note::Note;
 use super::step::parent_end;
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::sql::params;
 use crate::tx::Tx;
 
@@ -74,6 +74,12 @@ impl NewTask {
             backoff: self.backoff.unwrap_or_default(),
             expires_at: self.expires_at,
         }
+    }
+
+    /// Its size in memory, roughly.
+    fn bytes(&self) -> usize {
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.get().len());
+        200 + json(&self.args) + json(&self.kwargs) + json(&self.metadata)
     }
 
     fn place(&self) -> Place {
@@ -140,7 +146,18 @@ pub enum Rejected {
 impl Store {
     /// Submits tasks; when this returns they are durable.
     pub async fn task_submit(&self, submission: Submission) -> Result<SubmitOutcome> {
-        self.write(move |tx| Box::pin(async move { submit(tx, &submission).await })).await
+        let kib = submission.tasks.iter().map(NewTask::bytes).sum::<usize>() >> 10;
+        let kib = u32::try_from(kib.clamp(1, crate::WAITING_KIB)).unwrap_or(1);
+        let waiting = Arc::clone(&self.waiting_bytes).acquire_many_owned(kib).await;
+        let waiting = waiting.map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        self.write(move |tx| {
+            Box::pin(async move {
+                let submitted = submit(tx, &submission).await;
+                drop(waiting);
+                submitted
+            })
+        })
+        .await
     }
 }
 
@@ -206,7 +223,7 @@ async fn parent_state(tx: &mut Tx, child: &NewTask, parent: TaskId) -> Result<Op
 
 async fn submit_one(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<Made> {
     if let Some(key) = &task.unique_key
-        && let Some(holder) = take_unique_key(tx, task, key).await?
+        && let Some(holder) = take_unique_key(tx, task.user_id, key, task.id).await?
     {
         return Ok(Made::Existing(holder));
     }
@@ -222,29 +239,30 @@ async fn submit_one(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<Made>
     Ok(Made::New(life))
 }
 
-/// Takes the key for this task, unless a live task holds it.
-async fn take_unique_key(tx: &mut Tx, task: &NewTask, key: &str) -> Result<Option<TaskId>> {
-    let sql =
-        "SELECT u.task_id, o.id, t.deleted_at FROM unique_keys u LEFT JOIN outcomes o ON o.id = u.task_id
+/// Takes the key for a task, unless a live task holds it: then gives that one.
+pub(crate) async fn take_unique_key(
+    tx: &mut Tx,
+    user_id: UserId,
+    key: &str,
+    id: TaskId,
+) -> Result<Option<TaskId>> {
+    let sql = "SELECT u.task_id, o.id, t.id, t.deleted_at FROM unique_keys u LEFT JOIN outcomes o ON o.id = u.task_id
          LEFT JOIN tasks t ON t.id = u.task_id WHERE u.user_id = ? AND u.unique_key = ?";
     let holder = tx
-        .row(sql, params![task.user_id, key], |row| {
-            let id = row.next::<TaskId>()?;
-            let free = row.next::<Option<Uuid>>()?.is_some() || row.next::<Option<Timestamp>>()?.is_some();
-            Ok((id, free))
+        .row(sql, params![user_id, key], |row| {
+            let holder = row.next::<TaskId>()?;
+            let ended = row.next::<Option<Uuid>>()?.is_some();
+            let forgotten = row.next::<Option<Uuid>>()?.is_none();
+            let deleted = row.next::<Option<Timestamp>>()?.is_some();
+            Ok((holder, ended || forgotten || deleted))
         })
         .await?;
-    match holder {
-        Some((id, false)) => return Ok(Some(id)),
-        Some((_, true)) => {
-            let sql = "UPDATE unique_keys SET task_id = ? WHERE user_id = ? AND unique_key = ?";
-            tx.exec(sql, params![task.id, task.user_id, key]).await?;
-        }
-        None => {
-            let sql = "INSERT INTO unique_keys (task_id, user_id, unique_key) VALUES (?, ?, ?)";
-            tx.exec(sql, params![task.id, task.user_id, key]).await?;
-        }
-    }
+    let sql = match holder {
+        Some((holder, false)) => return Ok(Some(holder)),
+        Some((_, true)) => "UPDATE unique_keys SET task_id = ? WHERE user_id = ? AND unique_key = ?",
+        None => "INSERT INTO unique_keys (task_id, user_id, unique_key) VALUES (?, ?, ?)",
+    };
+    tx.exec(sql, params![id, user_id, key]).await?;
     Ok(None)
 }
 
@@ -269,12 +287,13 @@ async fn insert_task(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<()> 
         tags.as_ref(),
         task.metadata.as_ref(),
         task.model_id.as_ref(),
+        task.unique_key.as_ref(),
         task.parent_id,
         now,
     ];
     let sql = "INSERT INTO tasks (id, user_id, handler, queue, priority, name, task_type, args, kwargs, max_attempts,
-         timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, parent_id, created_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key,
+         parent_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     tx.exec(sql, row).await.map(drop)
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use taskloom_model::{Action, TaskId, Timestamp};
 
+use super::life::id_at;
 use super::step::{Request, Stepped, step};
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{first, params};
+use crate::sql::{Row, first, params};
 use crate::tx::Tx;
 
 /// How many tasks stand where.
@@ -26,8 +27,15 @@ pub struct QueueDepth {
 impl Store {
     /// T2: makes up to `limit` due tasks ready.
     pub async fn task_promote(&self, now: Timestamp, limit: u32) -> Result<Vec<Stepped>> {
-        let sql = "SELECT id FROM scheduled WHERE run_at <= ? ORDER BY run_at, id LIMIT ?";
-        self.sweep(sql, now, limit, |_| Action::Promote).await
+        let ids = self
+            .point(move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT id FROM scheduled WHERE run_at <= ? ORDER BY run_at, id LIMIT ?";
+                    tx.rows(sql, params![now, limit], first::<TaskId>).await
+                })
+            })
+            .await?;
+        self.step_each(ids, |_| (Action::Promote, 0.0), now).await
     }
 
     /// When the next scheduled task is due.
@@ -48,22 +56,16 @@ impl Store {
         limit: u32,
         random: fn() -> f64,
     ) -> Result<Vec<Stepped>> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql = "SELECT id FROM running WHERE lease_until <= ? OR deadline <= ? LIMIT ?";
-                let overdue = now.minus(grace);
-                let ids = tx.rows(sql, params![now, overdue, limit], first::<TaskId>).await?;
-                let mut steps = Vec::new();
-                for id in ids {
-                    let action = Action::Reap { grace };
-                    let request = Request { random: random(), ..Request::new(id, action) };
-                    // Another reaper, a heartbeat or a finish may have been first.
-                    let _ = step(tx, &request, now, &mut steps).await?;
-                }
-                Ok(steps)
+        let overdue = now.minus(grace);
+        let ids = self
+            .point(move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT id FROM running WHERE lease_until <= ? OR deadline <= ? LIMIT ?";
+                    tx.rows(sql, params![now, overdue, limit], first::<TaskId>).await
+                })
             })
-        })
-        .await
+            .await?;
+        self.step_each(ids, move |_| (Action::Reap { grace }, random()), now).await
     }
 
     /// T8 for workers that lived inside a process that is gone: nobody else can renew their leases.
@@ -89,12 +91,20 @@ impl Store {
 
     /// T6: revokes up to `limit` tasks that waited past their `expires_at`.
     pub async fn task_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Stepped>> {
+        let due = self
+            .point(move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT id, expires_at FROM expiries WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?";
+                    let read = |row: &mut Row<'_>| Ok((row.next::<TaskId>()?, row.next::<Timestamp>()?));
+                    tx.rows(sql, params![now, limit], read).await
+                })
+            })
+            .await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
         self.write(move |tx| {
             Box::pin(async move {
-                let sql = "SELECT id, expires_at FROM expiries WHERE expires_at <= ? ORDER BY expires_at, id LIMIT ?";
-                let due = tx
-                    .rows(sql, params![now, limit], |row| Ok((row.next::<TaskId>()?, row.next::<Timestamp>()?)))
-                    .await?;
                 let mut steps = Vec::new();
                 for (id, at) in due {
                     // One that runs may finish; should it wait again, its next claim sees the time.
@@ -107,8 +117,8 @@ impl Store {
         .await
     }
 
-    /// T13: forgets terminal tasks past their retention, oldest first. Looks at up to `limit` tasks behind `after`
-    /// and gives those it forgot with the place to go on from; nothing there means the end was reached.
+    /// T13: forgets up to `limit` terminal tasks past their retention, oldest first, behind `after`. Gives those it
+    /// forgot with the place to go on from; nothing there means that there are no more.
     pub async fn task_prune(
         &self,
         after: Option<TaskId>,
@@ -116,37 +126,53 @@ impl Store {
         now: Timestamp,
         limit: u32,
     ) -> Result<(Vec<TaskId>, Option<TaskId>)> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql = "SELECT id FROM tasks WHERE id > ? AND created_at <= ? ORDER BY id LIMIT ?";
-                let after = after.unwrap_or_default();
-                let oldest = now.minus(retention);
-                let ids = tx.rows(sql, params![after, oldest, limit], first::<TaskId>).await?;
-                let mut steps = Vec::new();
-                for id in &ids {
-                    let _ =
-                        step(tx, &Request::new(*id, Action::Purge { retention }), now, &mut steps).await?;
-                }
-                let next = (ids.len() == limit as usize).then(|| ids.last().copied()).flatten();
-                Ok((steps.into_iter().map(|s| s.id).collect(), next))
+        let oldest = now.minus(retention);
+        // Ids rise with time: what was submitted since cannot be due. The hour is for clocks that differ.
+        let newest_id = id_at(oldest.plus(Duration::from_secs(3_600)));
+        let ids = self
+            .scan(move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT id FROM outcomes WHERE id > ? AND id < ? AND finished_at <= ? ORDER BY id LIMIT ?";
+                    let row = params![after.unwrap_or_default(), newest_id, oldest, limit];
+                    tx.rows(sql, row, first::<TaskId>).await
+                })
             })
-        })
-        .await
+            .await?;
+        let next = (ids.len() == limit as usize).then(|| ids.last().copied()).flatten();
+        if ids.is_empty() {
+            return Ok((ids, next));
+        }
+        let action = Action::Purge { retention };
+        let steps = self.step_each(ids, move |_| (action, 0.0), now).await?;
+        Ok((steps.into_iter().map(|s| s.id).collect(), next))
     }
 
-    /// Forgets idempotency keys older than `before` and sessions and logins that ended before it.
-    pub async fn leftovers_prune(&self, before: Timestamp, limit: u32) -> Result<u64> {
+    /// Forgets up to `limit` each of: idempotency keys noted before `keys_before`; logins that ended before it; workers
+    /// last heard before `workers_before`. Gives whether there may be more.
+    pub async fn leftovers_prune(
+        &self,
+        keys_before: Timestamp,
+        workers_before: Timestamp,
+        limit: u32,
+    ) -> Result<bool> {
         self.write(move |tx| {
             Box::pin(async move {
-                let mut gone = 0;
-                for sql in [
-                    "DELETE FROM idempotency WHERE (user_id, idem_key) IN
+                let mut more = false;
+                for (sql, before) in [
+                    (
+                        "DELETE FROM idempotency WHERE (user_id, idem_key) IN
                          (SELECT user_id, idem_key FROM idempotency WHERE created_at < ? LIMIT ?)",
-                    "DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE expires_at < ? LIMIT ?)",
+                        keys_before,
+                    ),
+                    ("DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE expires_at < ? LIMIT ?)", keys_before),
+                    (
+                        "DELETE FROM workers WHERE session IN (SELECT session FROM workers WHERE last_seen < ? LIMIT ?)",
+                        workers_before,
+                    ),
                 ] {
-                    gone += tx.exec(sql, params![before, limit]).await?;
+                    more |= tx.exec(sql, params![before, limit]).await? == u64::from(limit);
                 }
-                Ok(gone)
+                Ok(more)
             })
         })
         .await
@@ -157,20 +183,23 @@ impl Store {
         self.scan(|tx| Box::pin(async move { depth(tx).await })).await
     }
 
-    async fn sweep(
+    /// Takes a step with each task; one that another process took first is left out. Idle loops never get to the writer.
+    async fn step_each(
         &self,
-        sql: &'static str,
+        ids: Vec<TaskId>,
+        action: impl Fn(TaskId) -> (Action, f64) + Send + Sync + 'static,
         now: Timestamp,
-        limit: u32,
-        action: fn(TaskId) -> Action,
     ) -> Result<Vec<Stepped>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         self.write(move |tx| {
             Box::pin(async move {
-                let ids = tx.rows(sql, params![now, limit], first::<TaskId>).await?;
                 let mut steps = Vec::new();
                 for id in ids {
-                    // Another process may have been first.
-                    let _ = step(tx, &Request::new(id, action(id)), now, &mut steps).await?;
+                    let (action, random) = action(id);
+                    let request = Request { random, ..Request::new(id, action) };
+                    let _ = step(tx, &request, now, &mut steps).await?;
                 }
                 Ok(steps)
             })
