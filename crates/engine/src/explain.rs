@@ -59,7 +59,10 @@ impl Engine {
             task.queue
         ));
         if knowing == 0 {
-            details.push(format!("None of them knows the handler {:?}: it would fail at once.", task.task));
+            let rule =
+                "A task waits for a worker that knows its handler: start one, or submit it to another queue.";
+            details.push(rule.to_owned());
+            return Ok(format!("No live worker on its queue knows the handler {:?}.", task.task));
         }
         Ok("It waits for a free worker.".to_owned())
     }

@@ -1,6 +1,6 @@
 //! The engine as workers see it, in process or behind the server.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +26,16 @@ const SESSIONS: usize = 10_000;
 #[derive(Clone)]
 struct Session {
     queues: Arc<[String]>,
+    handlers: Arc<HashSet<String>>,
     draining: bool,
     /// When it was heard last, in microseconds.
     heard: Arc<AtomicI64>,
 }
 
 impl Session {
-    fn new(queues: Vec<String>, draining: bool, now: Timestamp) -> Self {
-        Self { queues: queues.into(), draining, heard: Arc::new(AtomicI64::new(now.as_micros())) }
+    fn new(queues: Vec<String>, handlers: Vec<String>, draining: bool, now: Timestamp) -> Self {
+        let handlers = Arc::new(handlers.into_iter().collect());
+        Self { queues: queues.into(), handlers, draining, heard: Arc::new(AtomicI64::new(now.as_micros())) }
     }
 
     fn hear(&self, now: Timestamp) {
@@ -102,8 +104,8 @@ impl Engine {
             return Ok(session);
         }
         let known = self.inner.store.worker_get(id).await.map_err(|e| failed(&e))?;
-        let (queues, draining) = known.ok_or(WorkerError::UnknownSession)?;
-        let session = Session::new(queues, draining, self.now());
+        let (queues, handlers, draining) = known.ok_or(WorkerError::UnknownSession)?;
+        let session = Session::new(queues, handlers, draining, self.now());
         self.inner.sessions.put(id, session.clone());
         Ok(session)
     }
@@ -153,6 +155,7 @@ impl Engine {
         let spec = ClaimSpec {
             session: request.session,
             queues: Arc::clone(&session.queues),
+            handlers: Arc::clone(&session.handlers),
             limit: request.limit,
             lease: self.inner.config.lease,
             now: self.now(),
@@ -200,13 +203,13 @@ impl Engine {
 impl WorkerApi for Engine {
     async fn register(&self, mut hello: Register) -> Result<Registered, WorkerError> {
         check_hello(&hello)?;
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         hello.queues.retain(|queue| seen.insert(queue.clone()));
-        let (session, queues) = (hello.session, hello.queues.clone());
+        let (session, queues, handlers) = (hello.session, hello.queues.clone(), hello.handlers.clone());
         let embedded = self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
         let worker = NewWorker { hello, embedded };
         self.inner.store.worker_register(worker, self.now()).await.map_err(|e| failed(&e))?;
-        self.inner.sessions.put(session, Session::new(queues, false, self.now()));
+        self.inner.sessions.put(session, Session::new(queues, handlers, false, self.now()));
         let config = &self.inner.config;
         Ok(Registered {
             protocol: PROTOCOL_VERSION,

@@ -376,3 +376,135 @@ async fn explains_what_a_task_waits_for() {
     lab.finish(worker, &claimed[0], success()).await;
     assert_eq!(of(parent.id).await.unwrap().summary, "It succeeded.");
 }
+
+#[tokio::test]
+async fn a_task_waits_for_a_worker_that_knows_its_handler() {
+    let lab = Lab::new();
+    let other = lab.submit(SubmitTask::new("reports.build")).await;
+    let known = lab.submit(task()).await;
+    let worker = lab.worker(&["default"]).await;
+    let claimed = lab.claim(worker, 10).await;
+    assert_eq!(claimed.iter().map(|t| t.id).collect::<Vec<_>>(), [known.id]);
+    let why = lab.engine.explain(&ALICE, other.id).await.unwrap();
+    assert_eq!(why.summary, "No live worker on its queue knows the handler \"reports.build\".");
+}
+
+#[tokio::test]
+async fn a_claim_carries_no_more_than_a_worker_can_hold() {
+    let lab = Lab::new();
+    let kwargs = serde_json::value::to_raw_value(&serde_json::json!({"data": "x".repeat(900_000)})).unwrap();
+    for _ in 0..12 {
+        lab.submit(SubmitTask { kwargs: Some(kwargs.clone()), ..task() }).await;
+    }
+    let worker = lab.worker(&["default"]).await;
+    let (mut sizes, mut all) = (Vec::new(), std::collections::HashSet::new());
+    loop {
+        let claimed = lab.claim(worker, 100).await;
+        if claimed.is_empty() {
+            break;
+        }
+        sizes.push(claimed.len());
+        all.extend(claimed.iter().map(|t| t.id));
+    }
+    assert_eq!(all.len(), 12);
+    assert!(sizes.iter().all(|size| *size <= 5), "{sizes:?}");
+}
+
+#[tokio::test]
+async fn what_an_attempt_says_is_kept_to_a_limit_and_its_detail_to_the_end() {
+    let lab = Lab::new();
+    let made = lab.submit(task()).await;
+    let worker = lab.worker(&["default"]).await;
+    let claimed = lab.claim(worker, 1).await;
+    let line = LogLine { at: made.created_at, level: LogLevel::Info, message: "again\0 and again".into() };
+    for _ in 0..12 {
+        let detail = Some(serde_json::value::to_raw_value(&serde_json::json!({"pages": 7})).unwrap());
+        let logs = vec![line.clone(); 1_000];
+        let beat = BeatTask { id: made.id, epoch: claimed[0].epoch, progress: Some(5.0), detail, logs };
+        lab.engine.beat(Beat { session: worker, tasks: vec![beat] }).await.unwrap();
+    }
+    assert!(lab.finish(worker, &claimed[0], success()).await);
+    let (mut lines, mut after) = (Vec::new(), 0);
+    loop {
+        let (some, next) = lab.engine.logs(&ALICE, made.id, after, 1_000).await.unwrap();
+        if some.is_empty() {
+            break;
+        }
+        lines.extend(some);
+        after = next;
+    }
+    assert_eq!(lines.len(), 10_001);
+    assert_eq!(lines[0].message, "again\u{fffd} and again");
+    assert!(lines[10_000].message.contains("dropped"));
+    let ended = lab.engine.get(&ALICE, made.id).await.unwrap();
+    assert_eq!(ended.progress_detail.unwrap().get(), "{\"pages\":7}");
+}
+
+#[tokio::test]
+async fn a_retry_by_hand_wants_it_to_run() {
+    let lab = Lab::new();
+    let soon = Some(lab.engine.clock().now().plus(Duration::from_secs(10)));
+    let parent = lab.submit(task()).await;
+    let child = lab.submit(SubmitTask { depends_on: vec![parent.id], expires_at: soon, ..task() }).await;
+    lab.engine.cancel(&ALICE, child.id, false).await.unwrap();
+    lab.advance(60);
+    assert_eq!(lab.engine.retry(&ALICE, child.id).await.unwrap().state, State::Ready);
+    lab.engine.expire().await.unwrap();
+    let worker = lab.worker(&["default"]).await;
+    let claimed = lab.claim(worker, 5).await;
+    assert!(claimed.iter().any(|t| t.id == child.id), "neither its parent nor its time is in the way");
+    assert_eq!(lab.engine.store().check().await.unwrap(), vec![]);
+}
+
+#[tokio::test]
+async fn a_retry_by_hand_takes_no_unique_key_from_another() {
+    let lab = Lab::new();
+    let unique = || SubmitTask { unique_key: Some("only one".into()), ..task() };
+    let first = lab.submit(unique()).await;
+    lab.engine.cancel(&ALICE, first.id, false).await.unwrap();
+    let second = lab.submit(unique()).await;
+    let taken = lab.engine.retry(&ALICE, first.id).await.unwrap_err();
+    assert!(matches!(taken, EngineError::UniqueKeyTaken));
+    lab.engine.cancel(&ALICE, second.id, false).await.unwrap();
+    assert_eq!(lab.engine.retry(&ALICE, first.id).await.unwrap().state, State::Ready);
+    assert_eq!(lab.submit(unique()).await.id, first.id, "it holds the key again");
+}
+
+#[tokio::test]
+async fn nobody_steers_what_is_deleted() {
+    let lab = Lab::new();
+    let made = lab.submit(task()).await;
+    lab.engine.delete(&ALICE, made.id).await.unwrap();
+    for caller in [ALICE, ADMIN] {
+        assert!(matches!(lab.engine.retry(&caller, made.id).await, Err(EngineError::NotFound)));
+        assert!(matches!(lab.engine.cancel(&caller, made.id, true).await, Err(EngineError::NotFound)));
+    }
+    lab.engine.purge(made.id).await.unwrap();
+    assert!(matches!(lab.engine.purge(made.id).await, Err(EngineError::NotFound)));
+}
+
+#[tokio::test]
+async fn artifacts_put_at_once_do_not_mix() {
+    let lab = Lab::new();
+    let made = lab.submit(task()).await;
+    let worker = lab.worker(&["default"]).await;
+    let claimed = lab.claim(worker, 1).await;
+    let names = ["report.csv", "report.json", "report.partial"];
+    let puts = names.map(|name| {
+        let file = lab.dir.path().join(format!("made-{name}"));
+        std::fs::write(&file, name.repeat(300_000)).unwrap();
+        let put = ArtifactPut {
+            session: worker,
+            task: held(&claimed[0]),
+            name: name.into(),
+            content_type: "text/plain".into(),
+        };
+        let engine = lab.engine.clone();
+        async move { engine.put_artifact(put, &file).await.unwrap() }
+    });
+    futures_util::future::join_all(puts).await;
+    for name in names {
+        let (_, path) = lab.engine.artifact_file(&ALICE, made.id, name).await.unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), name.repeat(300_000));
+    }
+}

@@ -36,6 +36,8 @@ codes! {
     Forbidden = "forbidden", 403, "Not allowed";
     /// It does not exist, or not for this user.
     NotFound = "not_found", 404, "Not found";
+    /// The server does not know the worker's session: register again.
+    UnknownSession = "unknown_session", 404, "The session is not known";
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed", 405, "Method not allowed";
     /// The handling took too long.

@@ -134,16 +134,16 @@ mod tests {
     #[test]
     fn accepts_json_to_the_limit() {
         assert_eq!(check_json(r#"{"a":[1,2.5,null,true,"x"],"b":{"a":-1}}"#, 2), Ok(()));
-        assert!(check_json(&"[".repeat(40).replace('[', "["), 64).is_err(), "unfinished");
+        assert!(check_json(&"[".repeat(40), 64).is_err(), "unfinished");
     }
 
     #[test]
     fn refuses_depth_duplicates_and_rubbish() {
         let deep = format!("{}{}", "[".repeat(65), "]".repeat(65));
         assert!(check_json(&deep, 64).unwrap_err().0.contains("deeper than 64"));
-        let many: String = (0..20).map(|i| format!("\"k{i}\":1,")).collect();
+        let many = (0..20).map(|i| format!("\"k{i}\":1")).collect::<Vec<_>>().join(",");
         for text in
-            [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{many}\"k19\":2}}"), r#"[{"\u0061":1,"a":2}]"#.into()]
+            [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{many},\"k19\":2}}"), r#"[{"\u0061":1,"a":2}]"#.into()]
         {
             assert!(check_json(&text, 64).unwrap_err().0.contains("twice"), "{text}");
         }

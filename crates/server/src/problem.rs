@@ -138,7 +138,9 @@ impl From<WorkerError> for ApiError {
             WorkerError::LeaseLost => {
                 Self::new(Code::LeaseLost, "the task is no longer held under this epoch")
             }
-            WorkerError::UnknownSession => Self::new(Code::NotFound, "unknown session: register again"),
+            WorkerError::UnknownSession => {
+                Self::new(Code::UnknownSession, "the server does not know this session: register again")
+            }
             WorkerError::Refused { code, detail } => Self::refused(code, detail),
             WorkerError::Unavailable(cause) => {
                 Self { cause: Some(cause), ..Self::unavailable("the server cannot answer right now") }

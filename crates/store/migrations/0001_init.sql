@@ -183,6 +183,13 @@ CREATE TABLE workers (
     left_at {int}
 ) {clustered};
 
+-- Health checks write here: a database that can only be read is not healthy.
+CREATE TABLE pulse (
+    id {int} NOT NULL PRIMARY KEY,
+    beats {int} NOT NULL
+);
+INSERT INTO pulse (id, beats) VALUES (1, 0);
+
 CREATE TABLE users (
     id {uuid} NOT NULL PRIMARY KEY,
     username {name} NOT NULL UNIQUE,

@@ -52,12 +52,17 @@ impl Store {
         .await
     }
 
-    /// The queues of a known worker and whether it is to take no more tasks.
-    pub async fn worker_get(&self, session: SessionId) -> Result<Option<(Vec<String>, bool)>> {
+    /// The queues and handlers of a known worker, and whether it is to take no more tasks.
+    pub async fn worker_get(&self, session: SessionId) -> Result<Option<(Vec<String>, Vec<String>, bool)>> {
         self.point(move |tx| {
             Box::pin(async move {
-                let sql = "SELECT queues, draining FROM workers WHERE session = ? AND left_at IS NULL";
-                tx.row(sql, params![session], |row| Ok((row.json()?.unwrap_or_default(), row.next()?))).await
+                let sql =
+                    "SELECT queues, handlers, draining FROM workers WHERE session = ? AND left_at IS NULL";
+                let read = |row: &mut Row<'_>| {
+                    let queues = row.json()?.unwrap_or_default();
+                    Ok((queues, row.json()?.unwrap_or_default(), row.next()?))
+                };
+                tx.row(sql, params![session], read).await
             })
         })
         .await

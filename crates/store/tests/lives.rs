@@ -99,7 +99,14 @@ impl Both {
             }
             Draw::Claim(who) => {
                 let queues: Arc<[String]> = vec!["other".to_owned(), "default".to_owned()].into();
-                let spec = ClaimSpec { session: worker(*who), queues, limit: 5, lease: LEASE, now };
+                let spec = ClaimSpec {
+                    session: worker(*who),
+                    queues,
+                    handlers: Arc::default(),
+                    limit: 5,
+                    lease: LEASE,
+                    now,
+                };
                 store.task_claim(spec).await.unwrap();
                 self.model(Action::Claim { session: worker(*who), lease: LEASE })
             }
@@ -323,7 +330,8 @@ proptest! {
 
 async fn end_by_success(store: &Store, id: Uuid, now: Timestamp) {
     let queues: Arc<[String]> = vec!["default".to_owned()].into();
-    let spec = ClaimSpec { session: worker(1), queues, limit: 100, lease: LEASE, now };
+    let spec =
+        ClaimSpec { session: worker(1), queues, handlers: Arc::default(), limit: 100, lease: LEASE, now };
     let mut claimed = store.task_claim(spec).await.unwrap().claimed;
     claimed.retain(|task| task.id == id);
     let epoch = match claimed.first() {

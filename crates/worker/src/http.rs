@@ -188,7 +188,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> WorkerError {
     match problem {
         Some(problem) if passing => WorkerError::Unavailable(problem.detail),
         Some(Problem { code: Code::LeaseLost, .. }) => WorkerError::LeaseLost,
-        Some(Problem { code: Code::NotFound, .. }) => WorkerError::UnknownSession,
+        Some(Problem { code: Code::UnknownSession, .. }) => WorkerError::UnknownSession,
         Some(Problem { code, detail, .. }) => WorkerError::Refused { code, detail },
         // Not the server's own words: a proxy in between, or another program at this address.
         None if passing || !status.is_client_error() => {

@@ -47,8 +47,23 @@ pub(crate) fn print(ready: &Ready<'_>, out: Output) {
         FirstPassword::NotNeeded => {}
     }
     lines.push("Try, in another shell:".into());
-    lines.push(format!("  taskloom login --server {url} --username {}", admin::NAME));
-    lines.push("  taskloom submit demo.sleep --kwarg seconds=5 --watch".into());
+    let taskloom = program();
+    lines.push(format!("  {taskloom} login --server {url} --username {}", admin::NAME));
+    lines.push(format!("  {taskloom} submit demo.sleep --kwarg seconds=5 --watch"));
     lines.push("Ctrl-C stops.".into());
     out.line(lines.join("\n"));
+}
+
+/// How this program is called from the directory it was started in: by its name if a shell would find it so.
+fn program() -> String {
+    let name = "taskloom".to_owned();
+    let Ok(this) = std::env::current_exe() else { return name };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|dir| dir.join(&name).canonicalize().is_ok_and(|found| found == this))
+    {
+        return name;
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = this.strip_prefix(&here).map_or(this.clone(), |below| std::path::Path::new(".").join(below));
+    shown.display().to_string()
 }

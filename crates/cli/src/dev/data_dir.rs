@@ -68,7 +68,7 @@ impl DataDir {
         }
         if text.trim().len() < SECRET_BYTES {
             return Err(CliError::failed(format!("{} is too short to be a secret key", path.display()))
-                .hint("remove it to get a new one; everybody has to log in again then"));
+                .hint("remove it to get a new one; access tokens issued so far end then, logins go on"));
         }
         Ok(Secret::new(text.trim()))
     }

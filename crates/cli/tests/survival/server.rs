@@ -33,7 +33,7 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let env = vec![
             ("TASKLOOM_ADMIN_PASSWORD", PASSWORD.to_owned()),
-            ("TASKLOOM_ENGINE__LEASE_SECONDS", "3".to_owned()),
+            ("TASKLOOM_ENGINE__LEASE_SECONDS", "5".to_owned()),
             ("TASKLOOM_ENGINE__HEARTBEAT_SECONDS", "1".to_owned()),
             ("TASKLOOM_WORKER__QUEUES", queues.to_owned()),
             ("TASKLOOM_LOG", "warn".to_owned()),

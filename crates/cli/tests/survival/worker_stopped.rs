@@ -25,8 +25,8 @@ async fn a_stopped_worker_is_overtaken_and_its_handler_aborted() {
     let second = until("the takeover", async || started_by(other.pid()).await).await;
     // Reaped once, claimed once: the stopped worker's waiting claim took nothing meanwhile.
     assert_eq!(second, first + 2);
-    // Three leases of 3 s in all; its own time limit for the work is long over as well.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // Three leases of 5 s in all; the time its work takes is long over as well.
+    tokio::time::sleep(Duration::from_secs(10)).await;
     stopped.signal("-CONT");
     server.client.all_ended().await;
     let ended = server.client.get(&format!("/tasks/{id}")).await;

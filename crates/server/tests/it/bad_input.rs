@@ -311,9 +311,9 @@ async fn the_worker_protocol() {
         ("claim", json!({"session": session, "limit": 0}), 422, "validation"),
         ("claim", json!({"session": session, "limit": -1}), 422, "validation"),
         ("claim", json!({"session": session, "limit": 1, "wait_ms": 60_001}), 422, "validation"),
-        ("claim", json!({"session": Uuid::new_v4(), "limit": 1}), 404, "not_found"),
+        ("claim", json!({"session": Uuid::new_v4(), "limit": 1}), 404, "unknown_session"),
         ("claim", json!({"limit": 1}), 422, "validation"),
-        ("beat", json!({"session": Uuid::new_v4()}), 404, "not_found"),
+        ("beat", json!({"session": Uuid::new_v4()}), 404, "unknown_session"),
         (
             "beat",
             json!({"session": session, "tasks": [{"id": id, "epoch": 1, "progress": 101}]}),

@@ -1,5 +1,6 @@
 //! T3: a worker takes tasks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::tx::Tx;
 /// Bytes of arguments after which a claim takes no further task.
 const CLAIM_BYTES: usize = 4 << 20;
 
+/// Tasks of handlers that a worker does not know, at the head of a queue, that its claim looks past.
+const PASSED_BY: u32 = 2_000;
+
 /// Who claims what.
 #[derive(Debug, Clone)]
 pub struct ClaimSpec {
@@ -26,6 +30,8 @@ pub struct ClaimSpec {
     pub session: SessionId,
     /// Queues, in the order they are served.
     pub queues: Arc<[String]>,
+    /// The handlers it knows; a task of another waits for another worker. Empty: it did not say, and gets them all.
+    pub handlers: Arc<HashSet<String>>,
     /// Free slots.
     pub limit: u32,
     /// How long a claim holds.
@@ -82,7 +88,7 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
         if room == 0 || claims.cut {
             break;
         }
-        let (found, cut) = candidates(tx, queue, room).await?;
+        let (found, cut) = candidates(tx, queue, &spec.handlers, room).await?;
         claims.cut = cut;
         for candidate in found {
             take(tx, spec, queue, candidate, &mut claims).await?;
@@ -92,8 +98,13 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
 }
 
 /// Up to `room` tasks of the queue, first come first, and whether their size ended the list.
-async fn candidates(tx: &mut Tx, queue: &str, room: u32) -> Result<(Vec<Candidate>, bool)> {
-    let mut bytes = 0;
+async fn candidates(
+    tx: &mut Tx,
+    queue: &str,
+    handlers: &HashSet<String>,
+    room: u32,
+) -> Result<(Vec<Candidate>, bool)> {
+    let (mut bytes, mut known) = (0, 0);
     let sql = "SELECT r.id, r.priority, r.epoch, r.attempt, r.crashes, r.refunds, t.user_id, t.handler, t.args, t.kwargs,
          t.max_attempts, t.timeout_ms, t.soft_timeout_ms, t.expires_at, t.created_at
          FROM ready r JOIN tasks t ON t.id = r.id
@@ -119,11 +130,16 @@ async fn candidates(tx: &mut Tx, queue: &str, room: u32) -> Result<(Vec<Candidat
             expires_at: row.next()?,
             created_at: row.next()?,
         };
-        bytes += candidate.bytes();
-        Ok((candidate, bytes < CLAIM_BYTES))
+        let candidate = (handlers.is_empty() || handlers.contains(&candidate.handler)).then_some(candidate);
+        if let Some(candidate) = &candidate {
+            bytes += candidate.bytes();
+            known += 1;
+        }
+        Ok((candidate, bytes < CLAIM_BYTES && known < room))
     };
-    let found = tx.rows_while(sql, params![queue, room], read).await?;
-    Ok((found, bytes >= CLAIM_BYTES))
+    let look_at = if handlers.is_empty() { room } else { room.saturating_add(PASSED_BY) };
+    let found = tx.rows_while(sql, params![queue, look_at], read).await?;
+    Ok((found.into_iter().flatten().collect(), bytes >= CLAIM_BYTES))
 }
 
 async fn take(
