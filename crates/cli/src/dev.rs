@@ -91,8 +91,8 @@ impl Dev {
             first_password: &first_password,
             open: !address.ip().is_loopback(),
         };
-        banner::print(&ready, out);
         announce(&data, address)?;
+        banner::print(&ready, out);
         let ended = Running { worker, http, loops, ending }.until_stopped(&stop).await;
         data.withdraw();
         ended.map(|()| Exit::Ok)

@@ -96,10 +96,15 @@ fn print(to: &mut impl Write, text: &str) {
     finish(writeln!(to, "{text}").and_then(|()| to.flush()));
 }
 
-/// A reader that left (`taskloom list | head`) is no error, and there is nobody to tell about others.
+/// A reader that left (`taskloom list | head`) is no error; a result that could not be written is one.
 fn finish(result: io::Result<()>) {
-    if result.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-        std::process::exit(0);
+    match result {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: the output cannot be written: {error}");
+            std::process::exit(1);
+        }
     }
 }
 

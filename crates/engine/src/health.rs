@@ -33,6 +33,11 @@ pub struct Health {
 }
 
 impl Engine {
+    /// Whether the database takes a write and a read.
+    pub async fn is_ready(&self) -> bool {
+        timed(self.inner.store.ping()).await.0.ok
+    }
+
     /// Looks at every part.
     pub async fn health(&self) -> Health {
         let (database, _) = timed(self.inner.store.ping()).await;

@@ -70,6 +70,8 @@ struct Inner {
     bus: bus::Bus,
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
+    /// Whether the store refused a worker's call since the reaper looked last.
+    store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
 }
@@ -86,6 +88,7 @@ impl Engine {
                 bus: bus::Bus::default(),
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
+                store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
                 embedded: std::sync::Mutex::default(),
             }),

@@ -1,5 +1,6 @@
 //! The background loops. Each pass is idempotent, so any number of processes may run them.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -116,8 +117,9 @@ impl Engine {
     async fn reap_pass(self, pulse: Arc<Mutex<Pulse>>) -> Result<Duration, EngineError> {
         let lease = self.inner.config.lease;
         let skipped = pulse.lock().unwrap_or_else(PoisonError::into_inner).has_skipped(self.now(), lease / 2);
-        if skipped {
-            tracing::warn!("the clock jumped or this process stood still: leases get another chance");
+        // Also after the store was away: who could not renew a lease is not lost.
+        if skipped || self.inner.store_failed.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the clock, this process or the store stood still: leases get another chance");
             // The time spent here is no skip.
             tokio::time::sleep(lease).await;
             *pulse.lock().unwrap_or_else(PoisonError::into_inner) = Pulse::new(self.now());

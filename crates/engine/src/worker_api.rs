@@ -19,6 +19,8 @@ use crate::{Caller, Engine, EngineError};
 
 /// The longest log line in bytes; the rest is cut.
 const LOG_LINE: usize = 8 << 10;
+/// The longest a handler may put its task off, in milliseconds.
+const YEAR_MS: u64 = 365 * 86_400_000;
 /// Sessions remembered in memory; beyond that the store is asked.
 const SESSIONS: usize = 10_000;
 
@@ -90,6 +92,22 @@ impl Engine {
         Ok(())
     }
 
+    /// What a worker hears of the store's failure: only what may pass is worth another try.
+    pub(crate) fn failed(&self, error: &StoreError) -> WorkerError {
+        tracing::error!(%error, "the store failed a worker's call");
+        match error {
+            StoreError::Unavailable(_) => {
+                // A heartbeat may have been among them: its worker is not to blame.
+                self.inner.store_failed.store(true, Ordering::Relaxed);
+                WorkerError::Unavailable("the database cannot be written or read right now".into())
+            }
+            _ => WorkerError::Refused {
+                code: Code::Internal,
+                detail: "the server's log has the details".into(),
+            },
+        }
+    }
+
     /// Lets the next call of the worker ask the store, and its waiting claim come back at once.
     fn forget_session(&self, session: SessionId) {
         if let Some(session) = self.inner.sessions.remove(session) {
@@ -103,7 +121,7 @@ impl Engine {
         if let Some(session) = self.inner.sessions.get(id) {
             return Ok(session);
         }
-        let known = self.inner.store.worker_get(id).await.map_err(|e| failed(&e))?;
+        let known = self.inner.store.worker_get(id).await.map_err(|e| self.failed(&e))?;
         let (queues, handlers, draining) = known.ok_or(WorkerError::UnknownSession)?;
         let session = Session::new(queues, handlers, draining, self.now());
         self.inner.sessions.put(id, session.clone());
@@ -160,7 +178,7 @@ impl Engine {
             lease: self.inner.config.lease,
             now: self.now(),
         };
-        let claims = self.inner.store.task_claim(spec).await.map_err(|e| failed(&e))?;
+        let claims = self.inner.store.task_claim(spec).await.map_err(|e| self.failed(&e))?;
         if claims.unknown {
             self.inner.sessions.remove(request.session);
             return Err(WorkerError::UnknownSession);
@@ -208,7 +226,7 @@ impl WorkerApi for Engine {
         let (session, queues, handlers) = (hello.session, hello.queues.clone(), hello.handlers.clone());
         let embedded = self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
         let worker = NewWorker { hello, embedded };
-        self.inner.store.worker_register(worker, self.now()).await.map_err(|e| failed(&e))?;
+        self.inner.store.worker_register(worker, self.now()).await.map_err(|e| self.failed(&e))?;
         self.inner.sessions.put(session, Session::new(queues, handlers, false, self.now()));
         let config = &self.inner.config;
         Ok(Registered {
@@ -235,7 +253,7 @@ impl WorkerApi for Engine {
         let news: Vec<BeatItem> = items.iter().filter(|item| watched && item.has_news()).cloned().collect();
         let lease = self.inner.config.lease;
         let beaten = self.inner.store.task_beat(beat.session, items, lease, now).await;
-        let Some(result) = beaten.map_err(|e| failed(&e))? else {
+        let Some(result) = beaten.map_err(|e| self.failed(&e))? else {
             self.forget_session(beat.session);
             return Err(WorkerError::UnknownSession);
         };
@@ -258,7 +276,7 @@ impl WorkerApi for Engine {
         let told = items.iter().filter(|item| watched && !item.logs.is_empty());
         let told: Vec<_> = told.map(|item| (item.task, item.logs.clone())).collect();
         let finished = self.inner.store.task_finish(request.session, items, self.now()).await;
-        let (steps, lost) = finished.map_err(|e| failed(&e))?;
+        let (steps, lost) = finished.map_err(|e| self.failed(&e))?;
         for (task, logs) in told.iter().filter(|(task, _)| !lost.contains(task)) {
             self.publish_logs(task.id, logs);
         }
@@ -270,11 +288,11 @@ impl WorkerApi for Engine {
         check_range("tasks", request.tasks.len() as u64, 0, 100_000)?;
         let now = self.now();
         let drained = self.inner.store.task_drain(request.session, request.tasks, now).await;
-        let (steps, lost) = drained.map_err(|e| failed(&e))?;
+        let (steps, lost) = drained.map_err(|e| self.failed(&e))?;
         self.announce(&steps);
         if request.leave {
             let left = self.inner.store.worker_leave(request.session, now).await;
-            self.announce(&left.map_err(|e| failed(&e))?);
+            self.announce(&left.map_err(|e| self.failed(&e))?);
             self.forget_session(request.session);
         }
         Ok(DrainAnswer { lost })
@@ -284,10 +302,10 @@ impl WorkerApi for Engine {
         let Spawn { session, parent, tasks } = spawn;
         check_range("tasks", tasks.len() as u64, 1, self.inner.config.limits.batch as u64)?;
         let store = &self.inner.store;
-        if !store.task_held(session, parent).await.map_err(|e| failed(&e))? {
+        if !store.task_held(session, parent).await.map_err(|e| self.failed(&e))? {
             return Err(WorkerError::LeaseLost);
         }
-        let owner = store.task_owner(parent.id).await.map_err(|e| failed(&e))?;
+        let owner = store.task_owner(parent.id).await.map_err(|e| self.failed(&e))?;
         let user_id = owner.ok_or(WorkerError::LeaseLost)?;
         let caller = Caller { user_id, all: false };
         self.submit_all(&caller, tasks, None, Some(parent.id), true).await.map_err(|error| refusal(&error))
@@ -303,17 +321,6 @@ fn refusal(error: &EngineError) -> WorkerError {
     match problem.code {
         Code::Unavailable | Code::Internal => WorkerError::Unavailable(error.to_string()),
         code => WorkerError::Refused { code, detail: problem.detail },
-    }
-}
-
-/// What a worker hears of the store's failure: only what may pass is worth another try.
-fn failed(error: &StoreError) -> WorkerError {
-    tracing::error!(%error, "the store failed a worker's call");
-    match error {
-        StoreError::Unavailable(_) => {
-            WorkerError::Unavailable("the database cannot be written or read right now".into())
-        }
-        _ => WorkerError::Refused { code: Code::Internal, detail: "the server's log has the details".into() },
     }
 }
 
@@ -367,6 +374,9 @@ fn check_outcome(outcome: &Outcome, limits: &Limits) -> Result<(), WorkerError> 
     match outcome {
         Outcome::Success { result } if result.get().len() > limits.payload_bytes => {
             Err(invalid(format!("result: at most {} bytes", limits.payload_bytes)))
+        }
+        Outcome::Snooze { delay_ms: ms } | Outcome::Error { retry_in_ms: Some(ms), .. } if *ms > YEAR_MS => {
+            Err(invalid("delay_ms and retry_in_ms: at most a year"))
         }
         Outcome::Success { result } => {
             check_json(result.get(), limits.depth).map_err(|error| invalid(format!("result: {error}")))

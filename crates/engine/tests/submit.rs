@@ -85,14 +85,16 @@ async fn a_batch_is_all_or_none() {
     let mut tasks: Vec<_> = (0..20).map(|_| task()).collect();
     tasks[7].queue = Some("no spaces".into());
     tasks[9].timeout = Some(-1.0);
+    tasks[11].tags = vec!["a".into(), "a".into()];
     let Err(EngineError::Fields(errors)) = lab.engine.submit_batch(&ALICE, tasks.clone(), None).await else {
         panic!("accepted")
     };
     let places: Vec<_> = errors.iter().map(|e| e.loc.join(".")).collect();
-    assert_eq!(places, ["body.tasks.7.queue", "body.tasks.9.timeout"]);
+    assert_eq!(places, ["body.tasks.7.queue", "body.tasks.9.timeout", "body.tasks.11.tags.1"]);
     assert_eq!(lab.engine.count(&ALICE, TaskFilter::default()).await.unwrap().total, 0);
     tasks[7].queue = None;
     tasks[9].timeout = None;
+    tasks[11].tags.clear();
     let made = lab.engine.submit_batch(&ALICE, tasks, Some("batch")).await.unwrap();
     let again =
         lab.engine.submit_batch(&ALICE, (0..20).map(|_| task()).collect(), Some("batch")).await.unwrap();

@@ -252,6 +252,9 @@ impl Check {
             if tag.is_empty() {
                 self.add(&format!("tags.{index}"), "too_short", "must not be empty");
             }
+            if task.tags[..index].contains(tag) {
+                self.add(&format!("tags.{index}"), "duplicate", "given twice");
+            }
             self.text(&format!("tags.{index}"), tag, 50, |c| !c.is_control());
         }
     }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aide::redoc::Redoc;
 use aide::swagger::Swagger;
 use axum::Router;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,7 @@ const FOREIGN_LOGO: &str = "https://cdn.redoc.ly/redoc/logo-mini.svg";
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
+        .route("/", get(|| async { Redirect::temporary("/docs") }))
         .route("/docs", get(|| async { SWAGGER.response() }))
         .route("/redoc", get(|| async { REDOC.response() }))
         .route("/openapi.json", get(document))

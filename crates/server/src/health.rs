@@ -125,9 +125,9 @@ async fn live() -> Json<Alive> {
 #[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "health_ready", security(()),
     responses((status = 200, description = "Yes", body = Alive)))]
 async fn ready(State(app): State<App>) -> ApiResult<Json<Alive>> {
-    if app.engine.health().await.database.ok {
+    if app.engine.is_ready().await {
         Ok(Json(Alive { status: "ok" }))
     } else {
-        Err(ApiError::unavailable("the database does not answer"))
+        Err(ApiError::unavailable("the database cannot be written or read right now"))
     }
 }

@@ -16,6 +16,7 @@ mod rejection;
 mod routes;
 mod serve;
 mod state;
+mod streams;
 mod tasks;
 mod users;
 mod worker;

@@ -61,7 +61,12 @@ impl Service<Request<Body>> for Front {
         let call = tracing::enabled!(tracing::Level::DEBUG).then(|| Call::of(&request));
         let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
         let answer = async move {
-            let response = answer(inner.call(request), id, limit).await;
+            let has_body = has_long_body(request.headers());
+            let mut response = answer(inner.call(request), id, limit).await;
+            if has_body && response.status().is_client_error() {
+                // A refused body is left unread, and the connection with it: say so before a pool uses it again.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             if let Some(call) = call {
                 call.log(&response);
             }
@@ -135,6 +140,13 @@ fn as_problem(mut response: Response, id: &str) -> Response {
         tracing::error!(request_id = id, code = error.problem.code.code(), cause, "request failed");
     }
     error.write(id, std::mem::take(response.headers_mut()))
+}
+
+/// Whether a body is sent that may not be read to its end.
+fn has_long_body(headers: &HeaderMap) -> bool {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length > 8 << 10)
 }
 
 /// The client's id if it is sane, so that its log and ours meet; else a fresh one.

@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::state::Connection;
 
 /// A client may take so long to send a request's head, also between two requests of one connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 10_000;
 /// After a failed accept (mostly: no file descriptors left) the listener rests a moment.

@@ -8,7 +8,6 @@ use http::request::Parts;
 use taskloom_engine::Engine;
 use taskloom_model::Timestamp;
 use taskloom_store::Store;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::identity::Identities;
@@ -16,6 +15,7 @@ use crate::auth::jwt::Signer;
 use crate::auth::password::Hasher;
 use crate::auth::throttle::Throttle;
 use crate::config::ServerConfig;
+use crate::streams::Streams;
 
 /// The handlers' state; a cheap clone.
 pub(crate) type App = Arc<AppState>;
@@ -29,7 +29,7 @@ pub(crate) struct AppState {
     pub(crate) throttle: Throttle,
     pub(crate) identities: Identities,
     /// Room for server-sent event streams.
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Arc<Streams>,
 }
 
 impl AppState {
@@ -39,7 +39,7 @@ impl AppState {
             hasher: Hasher::default(),
             throttle: Throttle::new(config.throttle),
             identities: Identities::default(),
-            streams: Arc::new(Semaphore::new(config.max_streams)),
+            streams: Streams::new(config.max_streams),
             engine,
             config,
         }

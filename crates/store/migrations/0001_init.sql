@@ -192,7 +192,9 @@ INSERT INTO pulse (id, beats) VALUES (1, 0);
 
 CREATE TABLE users (
     id {uuid} NOT NULL PRIMARY KEY,
-    username {name} NOT NULL UNIQUE,
+    username {name} NOT NULL,
+    -- The name in lower case: Admin is not another user than admin.
+    name_key {name} NOT NULL UNIQUE,
     email {text},
     password_hash {text} NOT NULL,
     role {name} NOT NULL,

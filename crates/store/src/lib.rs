@@ -107,9 +107,7 @@ impl Store {
     }
 
     fn start(connection: rusqlite::Connection, options: &StoreOptions) -> Result<Self> {
-        let mut log = options.path.clone().into_os_string();
-        log.push("-wal");
-        let writer = Arc::new(sqlite::Writer::start(connection, log.into())?);
+        let writer = Arc::new(sqlite::Writer::start(connection, options.path.clone())?);
         let waiting_bytes = Arc::new(Semaphore::new(WAITING_KIB));
         Ok(Self { writer, readers: sqlite::Readers::new(&options.path), waiting_bytes })
     }

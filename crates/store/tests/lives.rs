@@ -348,3 +348,27 @@ async fn end_by_success(store: &Store, id: Uuid, now: Timestamp) {
     let (_, lost) = store.task_finish(worker(1), vec![item], now).await.unwrap();
     assert_eq!(lost, vec![]);
 }
+
+#[tokio::test]
+async fn nothing_is_acknowledged_once_the_file_is_gone() {
+    let (store, dir) = open().await;
+    store.ping().await.unwrap();
+    std::fs::remove_file(dir.path().join("t.db")).unwrap();
+    // The file is looked at now and then, not at every write.
+    let noticed = async {
+        while store.ping().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), noticed).await.unwrap();
+    let submission = Submission {
+        tasks: vec![new_task(
+            &Rules { max_attempts: 1, timeout: None, backoff: Backoff::default(), expires_at: None },
+            None,
+        )]
+        .into(),
+        idempotency: None,
+        now: Timestamp::MIN,
+    };
+    assert!(matches!(store.task_submit(submission).await, Err(taskloom_store::StoreError::Unavailable(_))));
+}

@@ -1,7 +1,6 @@
 //! A task as a stream of server-sent events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -12,7 +11,6 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use taskloom_engine::Watch;
 use taskloom_protocol::{Code, TaskEvent};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -20,6 +18,7 @@ use crate::auth::permission::Reader;
 use crate::extract::{Closing, Path};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
+use crate::streams::Seat;
 
 /// Between two looks whether the viewer's credential still holds.
 const RECHECK: Duration = Duration::from_secs(2);
@@ -39,11 +38,9 @@ pub(super) async fn events(
     Closing(closing): Closing,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let room = Arc::clone(&app.streams)
-        .try_acquire_owned()
-        .map_err(|_| ApiError::unavailable("too many streams"))?;
+    let seat = app.streams.take(caller.user_id).ok_or_else(|| ApiError::unavailable("too many streams"))?;
     let watch = app.engine.watch(&caller, id).await?;
-    let feed = Feed { app, headers, watch, closing, next: Next::Snapshot, _room: room };
+    let feed = Feed { app, headers, watch, closing, next: Next::Snapshot, _seat: seat };
     let stream = stream::unfold(feed, Feed::step);
     let mut response = Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
     // nginx would hold events back until its buffer is full.
@@ -59,7 +56,7 @@ struct Feed {
     watch: Watch,
     closing: CancellationToken,
     next: Next,
-    _room: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

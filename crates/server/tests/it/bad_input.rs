@@ -221,7 +221,6 @@ async fn paths_methods_and_queries() {
         read(server.request(method, path).bearer_auth(&ann)).await.problem(405, "method_not_allowed");
     }
     read(server.request("GET", "//nothing")).await.problem(404, "not_found");
-    read(server.request("GET", "//")).await.problem(404, "not_found");
 }
 
 #[tokio::test]

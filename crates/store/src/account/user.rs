@@ -61,9 +61,10 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let NewUser { id, username, email, password_hash, role, created_at } = &user;
-                let sql = "INSERT INTO users (id, username, email, password_hash, role, is_active, token_version, created_at)
-                     VALUES (?, ?, ?, ?, ?, 1, 0, ?)";
-                let row = params![*id, username, email.as_ref(), password_hash, role.name(), *created_at];
+                let name_key = username.to_lowercase();
+                let sql = "INSERT INTO users (id, username, name_key, email, password_hash, role, is_active, token_version,
+                     created_at) VALUES (?, ?, ?, ?, ?, ?, 1, 0, ?)";
+                let row = params![*id, username, &name_key, email.as_ref(), password_hash, role.name(), *created_at];
                 tx.exec(sql, row).await.map(drop)
             })
         })
@@ -80,10 +81,10 @@ impl Store {
 
     /// The user of this name.
     pub async fn user_by_name(&self, username: &str) -> Result<Option<UserRow>> {
-        let username = username.to_owned();
+        let username = username.to_lowercase();
         self.point(move |tx| {
             Box::pin(async move {
-                tx.row(&format!("{SELECT} WHERE username = ?"), params![&username], read_user).await
+                tx.row(&format!("{SELECT} WHERE name_key = ?"), params![&username], read_user).await
             })
         })
         .await

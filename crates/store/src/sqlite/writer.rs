@@ -25,6 +25,42 @@ const LOG_PATIENCE: Duration = Duration::from_millis(200);
 /// Groups between two looks at the log's length.
 const LOOK_EVERY: u32 = 64;
 
+/// Whether the database's file is still the one that was opened; looked at now and then.
+struct Presence {
+    path: PathBuf,
+    file: Option<u64>,
+    looked: Instant,
+    gone: bool,
+}
+
+impl Presence {
+    fn of(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: file_id(path), looked: Instant::now(), gone: false }
+    }
+
+    fn is_gone(&mut self) -> bool {
+        if self.looked.elapsed() > Duration::from_millis(500) {
+            self.looked = Instant::now();
+            let gone = file_id(&self.path) != self.file;
+            if gone && !self.gone {
+                tracing::error!(path = %self.path.display(), "the database's file was removed or replaced: nothing is written any more");
+            }
+            self.gone = gone;
+        }
+        self.gone
+    }
+}
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<u64> {
+    std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).ok()?).into()
+}
+
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<u64> {
+    path.exists().then_some(0)
+}
+
 /// A handle on the writer thread.
 pub(crate) struct Writer {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
@@ -32,11 +68,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: Connection, log: PathBuf) -> Result<Self> {
+    pub(crate) fn start(connection: Connection, database: PathBuf) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || work(Tx::Sqlite(connection), queue, &log))
+            .spawn(move || work(Tx::Sqlite(connection), queue, &database))
             .map_err(|e| StoreError::Unavailable(e.to_string()))?;
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
@@ -102,12 +138,19 @@ impl<T: Send, F: Body<T>> Job for Call<T, F> {
     }
 }
 
-fn work(mut tx: Tx, mut queue: mpsc::Receiver<Box<dyn Job>>, log: &Path) {
-    let mut groups = 0u32;
+fn work(mut tx: Tx, mut queue: mpsc::Receiver<Box<dyn Job>>, database: &Path) {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let (mut groups, mut here) = (0u32, Presence::of(database));
     while let Some(first) = queue.blocking_recv() {
+        if here.is_gone() {
+            // What is written now lands in files that nobody will ever open again.
+            first.answer(Err(&"its file was removed or replaced".to_owned()));
+            continue;
+        }
         groups = groups.wrapping_add(1);
         if groups.is_multiple_of(LOOK_EVERY) {
-            shorten(&tx, log);
+            shorten(&tx, Path::new(&log));
         }
         let mut done = Vec::new();
         let commit = group(&mut tx, first, &mut queue, &mut done).map_err(|error| {
