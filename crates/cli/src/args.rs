@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     api_key, artifacts, cancel, completions, config, dev, doctor, get, list, login, logout, logs, migrate,
-    retry, submit, wait, worker,
+    retry, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Config(config::Config),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
+    User(user::User),
     Bench(taskloom_bench::BenchArgs),
     Completions(completions::Completions),
 }

@@ -17,6 +17,7 @@ pub(crate) mod migrate;
 pub(crate) mod retry;
 mod store;
 pub(crate) mod submit;
+pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod worker;
 
@@ -48,6 +49,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Dev(args) => args.run(environment),
         Command::Worker(args) => args.run(environment),
         Command::Doctor(args) => args.run(environment),
+        Command::User(args) => args.run(environment),
         Command::Bench(args) => bench::run(&args, environment),
         Command::Submit(args) => online(args.run(environment)),
         Command::List(args) => online(args.run(environment)),

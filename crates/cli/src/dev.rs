@@ -1,6 +1,6 @@
 //! Everything in one process: API, engine, loops and a worker over one data directory.
 
-mod admin;
+pub(crate) mod admin;
 mod banner;
 pub(crate) mod data_dir;
 mod listen;

@@ -58,7 +58,7 @@ pub(crate) async fn create_if_first(
 }
 
 /// 20 characters that cannot be mistaken for each other: about 113 bits.
-fn generate() -> Secret {
+pub(crate) fn generate() -> Secret {
     const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let mut rng = rand::rng();
     let password: String =

@@ -112,3 +112,20 @@ fn a_server_that_is_not_there_is_said() {
     let line = format!("login --server 127.0.0.1:{free} --username a --password-stdin");
     home.with_input(&line, PASSWORD).with_status(4);
 }
+
+#[test]
+fn a_lost_password_is_no_loss_to_whoever_has_the_data() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    let said = home.say("user set-password admin --json").with_status(0).json();
+    let password = said["password"].as_str().unwrap().to_owned();
+    let login = format!("login --server {} --username admin --password-stdin", server.url);
+    home.with_input(&login, &format!("{PASSWORD}\n")).with_status(4);
+    home.with_input(&login, &format!("{password}\n")).with_status(0);
+    home.say("list").with_status(0);
+    home.with_input("user set-password admin --password-stdin", "short\n").with_status(2);
+    home.with_input("user set-password Admin --password-stdin", "another password\n").with_status(0);
+    home.with_input(&login, "another password\n").with_status(0);
+    home.say("user set-password nobody").with_status(1);
+    server.stop();
+}

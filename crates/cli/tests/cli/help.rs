@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "",
     "dev",
     "worker",
@@ -26,6 +26,8 @@ const COMMANDS: [&str; 25] = [
     "migrate",
     "migrate status",
     "doctor",
+    "user",
+    "user set-password",
     "bench",
     "completions",
 ];
