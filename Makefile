@@ -23,7 +23,7 @@ run: build ## Build and start everything in one process on http://127.0.0.1:8000
 	@exec $(TASKLOOM) dev --data ./data --port $(PORT)
 
 test: rust ## Run every test
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 fmt: rust ## Format the code
 	$(CARGO) fmt --all

@@ -163,7 +163,7 @@ async fn refusals_keep_their_meaning() {
     let refused = |code| WorkerError::Refused { code, detail: "the detail".into() };
     for (code, wanted) in [
         (Code::LeaseLost, WorkerError::LeaseLost),
-        (Code::NotFound, WorkerError::UnknownSession),
+        (Code::UnknownSession, WorkerError::UnknownSession),
         (Code::Unavailable, unavailable.clone()),
         (Code::TooManyRequests, unavailable.clone()),
         (Code::Internal, unavailable),
