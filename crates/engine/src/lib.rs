@@ -18,6 +18,7 @@ mod steer;
 mod submit;
 mod watch;
 mod worker_api;
+mod worker_check;
 
 use std::sync::Arc;
 

@@ -10,17 +10,16 @@ use async_trait::async_trait;
 use taskloom_model::{Finish, SessionId, State, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
-    DrainRequest, FinishAnswer, FinishRequest, FinishTask, Limits, LogLine, Outcome, PROTOCOL_VERSION,
-    Register, Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo, check_json,
+    DrainRequest, FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register,
+    Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo,
 };
 use taskloom_store::{BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, NewWorker, Note, StoreError};
 
+use crate::worker_check::{check_hello, check_news, check_outcome, check_range};
 use crate::{Caller, Engine, EngineError};
 
 /// The longest log line in bytes; the rest is cut.
 const LOG_LINE: usize = 8 << 10;
-/// The longest a handler may put its task off, in milliseconds.
-const YEAR_MS: u64 = 365 * 86_400_000;
 /// Sessions remembered in memory; beyond that the store is asked.
 const SESSIONS: usize = 10_000;
 
@@ -321,67 +320,6 @@ fn refusal(error: &EngineError) -> WorkerError {
     match problem.code {
         Code::Unavailable | Code::Internal => WorkerError::Unavailable(error.to_string()),
         code => WorkerError::Refused { code, detail: problem.detail },
-    }
-}
-
-fn invalid(detail: impl Into<String>) -> WorkerError {
-    WorkerError::Refused { code: Code::Validation, detail: detail.into() }
-}
-
-fn check_range(field: &str, value: u64, least: u64, most: u64) -> Result<(), WorkerError> {
-    if (least..=most).contains(&value) { Ok(()) } else { Err(invalid(format!("{field}: {least} to {most}"))) }
-}
-
-fn check_hello(hello: &Register) -> Result<(), WorkerError> {
-    if hello.protocol != PROTOCOL_VERSION {
-        return Err(invalid(format!("protocol: this server speaks version {PROTOCOL_VERSION}")));
-    }
-    check_range("name", hello.name.chars().count() as u64, 1, 200)?;
-    check_range("queues", hello.queues.len() as u64, 1, 100)?;
-    check_range("handlers", hello.handlers.len() as u64, 0, 10_000)?;
-    check_range("concurrency", u64::from(hello.concurrency), 1, 100_000)?;
-    let named = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
-    for queue in &hello.queues {
-        if queue.is_empty() || queue.len() > 100 || !queue.chars().all(named) {
-            return Err(invalid("queues: names of 1 to 100 letters, digits, '.', '_', '-' or ':'"));
-        }
-    }
-    let texts = hello.handlers.iter().chain([&hello.name, &hello.version]);
-    if texts.into_iter().any(|text| text.len() > 800 || text.chars().any(char::is_control)) {
-        return Err(invalid("name, version and handlers: up to 200 printable characters"));
-    }
-    Ok(())
-}
-
-fn check_news(
-    progress: Option<f64>,
-    detail: Option<&taskloom_protocol::Json>,
-    logs: &[LogLine],
-) -> Result<(), WorkerError> {
-    if progress.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
-        return Err(invalid("progress: 0 to 100"));
-    }
-    if let Some(detail) = detail {
-        if detail.get().len() > 64 << 10 {
-            return Err(invalid("detail: at most 64 KiB"));
-        }
-        check_json(detail.get(), 64).map_err(|error| invalid(format!("detail: {error}")))?;
-    }
-    check_range("logs", logs.len() as u64, 0, 1_000)
-}
-
-fn check_outcome(outcome: &Outcome, limits: &Limits) -> Result<(), WorkerError> {
-    match outcome {
-        Outcome::Success { result } if result.get().len() > limits.payload_bytes => {
-            Err(invalid(format!("result: at most {} bytes", limits.payload_bytes)))
-        }
-        Outcome::Snooze { delay_ms: ms } | Outcome::Error { retry_in_ms: Some(ms), .. } if *ms > YEAR_MS => {
-            Err(invalid("delay_ms and retry_in_ms: at most a year"))
-        }
-        Outcome::Success { result } => {
-            check_json(result.get(), limits.depth).map_err(|error| invalid(format!("result: {error}")))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! This crate does no I/O, knows no async runtime and imports nothing else of Taskloom. Every decision about a
 //! task's life is the pure function [`next`]; the layers above only carry it out.
 
+mod held;
 mod life;
 mod machine;
 mod priority;

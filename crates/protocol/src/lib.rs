@@ -3,8 +3,10 @@
 //! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
 
 mod account;
+mod check;
 mod error;
 mod field;
+mod request;
 mod task;
 mod worker;
 
@@ -12,11 +14,13 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
+pub use check::Limits;
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
+pub use request::{Batch, Change, SubmitTask};
 pub use task::{
-    Artifact, Attempt, Batch, BatchAnswer, Change, Counts, Duplicate, Explanation, Limits, LogLevel, LogLine,
-    Page, ParentSpec, SubmitTask, Task, TaskError, TaskEvent, Verdict,
+    Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
+    TaskEvent, Verdict,
 };
 pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,

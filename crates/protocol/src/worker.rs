@@ -319,7 +319,7 @@ pub enum WorkerError {
     #[error("the lease is lost")]
     LeaseLost,
     /// The session is not known: register again.
-    #[error("the server does not know this session")]
+    #[error("the server does not know the session")]
     UnknownSession,
     /// The call itself is wrong; repeating it does not help.
     #[error("refused: {detail}")]

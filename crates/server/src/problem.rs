@@ -139,7 +139,7 @@ impl From<WorkerError> for ApiError {
                 Self::new(Code::LeaseLost, "the task is no longer held under this epoch")
             }
             WorkerError::UnknownSession => {
-                Self::new(Code::UnknownSession, "the server does not know this session: register again")
+                Self::new(Code::UnknownSession, "the server does not know the session: register again")
             }
             WorkerError::Refused { code, detail } => Self::refused(code, detail),
             WorkerError::Unavailable(cause) => {
