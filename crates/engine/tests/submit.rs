@@ -144,8 +144,28 @@ async fn pages_walk_the_whole_list_once_in_every_order() {
             assert_eq!((seen.len(), distinct.len()), (47, 47), "{order_by:?} {descending}");
         }
     }
+    let worker = lab.worker(&["default"]).await;
+    for ended in lab.claim(worker, 30).await {
+        lab.advance(1);
+        lab.finish(worker, &ended, success()).await;
+    }
+    for descending in [true, false] {
+        let (mut times, mut cursor) = (Vec::new(), None);
+        loop {
+            let order_by = taskloom_engine::OrderBy::CompletedAt;
+            let page = PageSpec { limit: 7, cursor, order_by, descending, ..PageSpec::default() };
+            let page = lab.engine.list(&ADMIN, TaskFilter::default(), page).await.unwrap();
+            times.extend(page.items.iter().map(|t| t.completed_at.unwrap()));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(times.len(), 30);
+        assert!(if descending { times.is_sorted_by(|a, b| a > b) } else { times.is_sorted() });
+    }
     let tagged = TaskFilter { tag: Some("t0".into()), ..TaskFilter::default() };
-    assert_eq!(lab.engine.count(&ALICE, tagged).await.unwrap().pending, 24);
+    assert_eq!(lab.engine.count(&ALICE, tagged).await.unwrap().total, 24);
     let everybody = lab.engine.count(&ADMIN, TaskFilter::default()).await.unwrap();
     assert_eq!(everybody.total, 94);
     let bobs = TaskFilter { user_id: Some(BOB.user_id), ..TaskFilter::default() };

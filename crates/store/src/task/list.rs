@@ -81,6 +81,26 @@ impl OrderBy {
         }
     }
 
+    /// The tables in the order in which the database is to go through them.
+    fn tables(self) -> String {
+        match self {
+            Self::CreatedAt | Self::Priority => format!("tasks t{TASK_JOINS}"),
+            // From the outcomes, which have an index of their times; a database would begin at the tasks, and sort.
+            Self::CompletedAt => {
+                let others = TASK_JOINS.replace("LEFT JOIN outcomes o ON o.id = t.id", "");
+                format!("outcomes o CROSS JOIN tasks t{others}")
+            }
+        }
+    }
+
+    /// The id beside [`Self::column`].
+    fn id(self) -> &'static str {
+        match self {
+            Self::CreatedAt | Self::Priority => "t.id",
+            Self::CompletedAt => "o.id",
+        }
+    }
+
     /// The column before the id, if it is not the id alone.
     fn column(self) -> Option<&'static str> {
         match self {
@@ -139,8 +159,8 @@ impl Store {
                 let mut sql = Sql::new("SELECT ");
                 let key = page.order_by.column().unwrap_or("0");
                 sql.push(TASK_COLUMNS, &[]);
-                sql.push(&format!(" FROM (SELECT t.id AS id, {key} AS sort_key FROM tasks t"), &[]);
-                sql.push(TASK_JOINS, &[]);
+                sql.push(&format!(" FROM (SELECT t.id AS id, {key} AS sort_key FROM "), &[]);
+                sql.push(&page.order_by.tables(), &[]);
                 restrict(&mut sql, &filter, like.as_deref());
                 standing(&mut sql, &filter, if few { Way::Sort } else { Way::Walk });
                 paginate(&mut sql, &page);
@@ -303,23 +323,23 @@ async fn waiting_up_to(tx: &mut Tx, most: u32) -> Result<u64> {
 
 fn paginate(sql: &mut Sql<'_>, page: &PageQuery) {
     let (comparison, direction) = if page.descending { ("<", "DESC") } else { (">", "ASC") };
-    let column = page.order_by.column();
+    let (column, id) = (page.order_by.column(), page.order_by.id());
     if page.order_by == OrderBy::CompletedAt {
-        sql.push(" AND o.finished_at IS NOT NULL", &[]);
+        sql.push(" AND t.id = o.id", &[]);
     }
     match (page.after, column) {
         (Some(after), Some(column)) => {
-            let condition = format!(" AND ({column}, t.id) {comparison} (?, ?)");
+            let condition = format!(" AND ({column}, {id}) {comparison} (?, ?)");
             sql.push(&condition, &[after.value.into(), after.id.into()]);
         }
         (Some(after), None) => {
-            sql.push(&format!(" AND t.id {comparison} ?"), &[after.id.into()]);
+            sql.push(&format!(" AND {id} {comparison} ?"), &[after.id.into()]);
         }
         (None, _) => {}
     }
     let by_column = column.map(|column| format!("{column} {direction}, ")).unwrap_or_default();
     // One more than the page, to know whether there is another.
-    sql.push(&format!(" ORDER BY {by_column}t.id {direction} LIMIT ?"), &[(page.limit + 1).into()]);
+    sql.push(&format!(" ORDER BY {by_column}{id} {direction} LIMIT ?"), &[(page.limit + 1).into()]);
     if page.skip > 0 {
         sql.push(" OFFSET ?", &[page.skip.into()]);
     }
