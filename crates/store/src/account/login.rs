@@ -86,15 +86,4 @@ impl Store {
         })
         .await
     }
-
-    /// Ends all logins of a user.
-    pub async fn login_revoke_all(&self, user_id: UserId, now: Timestamp) -> Result<()> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql = "UPDATE logins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL";
-                tx.exec(sql, params![now, user_id]).await.map(drop)
-            })
-        })
-        .await
-    }
 }

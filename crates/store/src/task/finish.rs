@@ -1,12 +1,12 @@
 //! T5, T7, T9: workers report ends of attempts and give tasks back.
 
-use taskloom_model::{Action, Finish, Life, Phase, SessionId, State, TaskId, Timestamp};
+use taskloom_model::{Action, Finish, Life, Phase, SessionId, State, Timestamp};
 use taskloom_protocol::{LogLine, TaskRef};
 
 use super::beat::append_logs;
 use super::life::{Place, enter};
 use super::note::Note;
-use super::step::{Request, Stepped, release_children, step};
+use super::step::{Request, Stepped, release_from, step};
 use crate::Store;
 use crate::error::Result;
 use crate::sql::params;
@@ -130,20 +130,6 @@ async fn succeed(
     let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
     enter(tx, id, &place, &life, Some((session, started_at)), &note).await?;
     steps.push(Stepped { id, queue: place.queue, before: State::Running, life });
-    settle(tx, id, now, steps).await?;
+    release_from(tx, steps.len() - 1, now, steps).await?;
     Ok(true)
-}
-
-/// Releases the children of a success, and theirs if they ended by it.
-async fn settle(tx: &mut Tx, id: TaskId, now: Timestamp, steps: &mut Vec<Stepped>) -> Result<()> {
-    let mut at = steps.len();
-    release_children(tx, id, State::Succeeded, now, steps).await?;
-    while at < steps.len() {
-        let (id, state, before) = (steps[at].id, steps[at].life.state(), steps[at].before);
-        at += 1;
-        if state.is_terminal() && !before.is_terminal() {
-            release_children(tx, id, state, now, steps).await?;
-        }
-    }
-    Ok(())
 }

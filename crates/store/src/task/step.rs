@@ -133,6 +133,16 @@ pub(crate) async fn carry_out(
 ) -> Result<()> {
     let first = steps.len();
     write_transition(tx, id, standing, transition, note, steps).await?;
+    release_from(tx, first, now, steps).await
+}
+
+/// Releases the children of every task that ended in the steps from `first` on, and theirs, and appends their steps.
+pub(crate) async fn release_from(
+    tx: &mut Tx,
+    first: usize,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<()> {
     // A chain of dependents is walked with a list, not with the stack: it may be long.
     let mut at = first;
     while at < steps.len() {
@@ -243,7 +253,7 @@ async fn keep_success(
 }
 
 /// T10: a parent ended; each open edge is satisfied or broken once.
-pub(crate) async fn release_children(
+async fn release_children(
     tx: &mut Tx,
     parent: TaskId,
     state: State,
