@@ -1,6 +1,7 @@
 -- One definition for all databases; migrate.rs replaces the words in braces:
---   {uuid} {text} {name} {int} {real} {bytes} {serial}  column types
---   {clustered}                                 the table is stored in the order of its primary key
+--   {uuid} {text} {name} {int} {small} {real} {bytes} {serial}  column types
+--   {clustered}     the table is stored in the order of its primary key
+--   {unsuccessful}  the index leaves out successes, where an index can
 
 -- What was asked. Written once; a change before the start and a soft delete are the only updates.
 CREATE TABLE tasks (
@@ -8,12 +9,12 @@ CREATE TABLE tasks (
     user_id {uuid} NOT NULL,
     handler {name} NOT NULL,
     queue {name} NOT NULL,
-    priority {int} NOT NULL,
+    priority {small} NOT NULL,
     name {text},
     task_type {text},
     args {text},
     kwargs {text},
-    max_attempts {int} NOT NULL,
+    max_attempts {small} NOT NULL,
     timeout_ms {int},
     soft_timeout_ms {int},
     backoff {text},
@@ -39,7 +40,7 @@ CREATE TABLE task_tags (
 -- A live task stands in exactly one of the next five.
 CREATE TABLE blocked (
     id {uuid} NOT NULL PRIMARY KEY,
-    deps_left {int} NOT NULL,
+    deps_left {small} NOT NULL,
     run_at {int}
 ) {clustered};
 
@@ -47,48 +48,49 @@ CREATE TABLE scheduled (
     id {uuid} NOT NULL PRIMARY KEY,
     run_at {int} NOT NULL,
     reason {name} NOT NULL,
-    epoch {int} NOT NULL,
-    attempt {int} NOT NULL,
-    crashes {int} NOT NULL,
-    refunds {int} NOT NULL
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
+    crashes {small} NOT NULL,
+    refunds {small} NOT NULL
 ) {clustered};
 CREATE INDEX scheduled_by_time ON scheduled (run_at, id);
 
--- The claim's only scan. Ids are UUIDv7, so equals go by age.
+-- The claim's only scan. Ids are UUIDv7, so equals go by age. The band is the priority below zero: the key then ascends,
+-- and no database needs a descending one.
 CREATE TABLE ready (
     queue {name} NOT NULL,
-    priority {int} NOT NULL,
+    band {small} NOT NULL,
     id {uuid} NOT NULL,
-    epoch {int} NOT NULL,
-    attempt {int} NOT NULL,
-    crashes {int} NOT NULL,
-    refunds {int} NOT NULL,
-    PRIMARY KEY (queue, priority DESC, id)
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
+    crashes {small} NOT NULL,
+    refunds {small} NOT NULL,
+    PRIMARY KEY (queue, band, id)
 ) {clustered};
 
 CREATE TABLE running (
     id {uuid} NOT NULL PRIMARY KEY,
-    epoch {int} NOT NULL,
-    attempt {int} NOT NULL,
-    crashes {int} NOT NULL,
-    refunds {int} NOT NULL,
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
+    crashes {small} NOT NULL,
+    refunds {small} NOT NULL,
     session {uuid} NOT NULL,
     lease_until {int} NOT NULL,
     deadline {int},
     started_at {int} NOT NULL,
-    cancel {int} NOT NULL,
+    cancel {small} NOT NULL,
     progress {real} NOT NULL,
     detail {text},
-    logged {int} NOT NULL
+    logged {small} NOT NULL
 ) {clustered};
 
 CREATE TABLE outcomes (
     id {uuid} NOT NULL PRIMARY KEY,
     state {name} NOT NULL,
     reason {name},
-    epoch {int} NOT NULL,
-    attempt {int} NOT NULL,
-    refunds {int} NOT NULL,
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
+    refunds {small} NOT NULL,
     session {uuid},
     started_at {int},
     finished_at {int} NOT NULL,
@@ -98,14 +100,14 @@ CREATE TABLE outcomes (
     error {text}
 ) {clustered};
 -- Failures are what people look for, and few; successes are walked to by id.
-CREATE INDEX outcomes_unsuccessful ON outcomes (state, id) WHERE state <> 'succeeded';
+CREATE INDEX outcomes_unsuccessful ON outcomes (state, id) {unsuccessful};
 CREATE INDEX outcomes_by_time ON outcomes (finished_at, id);
 
 -- Ended attempts, but for the success that ended its task: that one is in outcomes.
 CREATE TABLE attempts (
     task_id {uuid} NOT NULL,
-    epoch {int} NOT NULL,
-    attempt {int} NOT NULL,
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
     session {uuid},
     started_at {int} NOT NULL,
     ended_at {int} NOT NULL,
@@ -118,7 +120,7 @@ CREATE TABLE edges (
     parent_id {uuid} NOT NULL,
     child_id {uuid} NOT NULL,
     policy {name} NOT NULL,
-    is_open {int} NOT NULL,
+    is_open {small} NOT NULL,
     PRIMARY KEY (parent_id, child_id)
 ) {clustered};
 CREATE INDEX edges_by_child ON edges (child_id, parent_id);
@@ -161,7 +163,7 @@ CREATE INDEX logs_by_task ON logs (task_id, seq);
 CREATE TABLE artifacts (
     task_id {uuid} NOT NULL,
     name {name} NOT NULL,
-    epoch {int} NOT NULL,
+    epoch {small} NOT NULL,
     bytes {int} NOT NULL,
     sha256 {name} NOT NULL,
     content_type {text} NOT NULL,

@@ -2,7 +2,8 @@
 
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{first, params};
+use crate::row::first;
+use crate::sql::params;
 
 /// A broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ const RULES: &[(&str, &str)] = &[
         "a task stands in exactly one of blocked, scheduled, ready, running, outcomes",
         "SELECT count(*) FROM tasks t WHERE 1 <>
            (SELECT count(*) FROM blocked b WHERE b.id = t.id) + (SELECT count(*) FROM scheduled s WHERE s.id = t.id)
-         + (SELECT count(*) FROM ready r WHERE r.queue = t.queue AND r.priority = t.priority AND r.id = t.id)
+         + (SELECT count(*) FROM ready r WHERE r.queue = t.queue AND r.band = -t.priority AND r.id = t.id)
          + (SELECT count(*) FROM running n WHERE n.id = t.id) + (SELECT count(*) FROM outcomes o WHERE o.id = t.id)",
     ),
     (
@@ -31,7 +32,7 @@ const RULES: &[(&str, &str)] = &[
     (
         "a ready task stands where its queue and priority say",
         "SELECT count(*) FROM ready r LEFT JOIN tasks t ON t.id = r.id
-         WHERE t.id IS NULL OR t.queue <> r.queue OR t.priority <> r.priority",
+         WHERE t.id IS NULL OR t.queue <> r.queue OR t.priority <> -r.band",
     ),
     (
         "a blocked task has as many open edges as it counts",

@@ -7,26 +7,39 @@ mod account;
 mod check;
 mod error;
 mod migrate;
+mod mysql;
+mod network;
+mod postgres;
+mod row;
 mod sql;
 mod sqlite;
 mod task;
+mod transfer;
 mod tx;
 mod worker;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use taskloom_model::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
+
+use migrate::Busy;
+use network::{Lane, Network};
+use tx::Tx;
 
 pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
 pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
+pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Filter, FinishItem, Idempotency, Made, NewTask,
-    Note, OrderBy, PageQuery, Position, QueueDepth, Rejected, Request, Scope, StepError, Stepped, Submission,
-    SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Filter, FinishItem, Hint, Idempotency, Made,
+    NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rejected, Request, Scope, StepError, Stepped,
+    Submission, SubmitOutcome, TOTAL_CAP,
 };
+pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;
 
 /// How durable a commit is.
@@ -51,82 +64,262 @@ impl Synchronous {
 
 /// Where the store is and how it writes.
 #[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// The SQLite file.
-    pub path: PathBuf,
-    /// How durable a commit is.
-    pub synchronous: Synchronous,
+pub enum StoreOptions {
+    /// A SQLite file.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// How durable a commit is.
+        synchronous: Synchronous,
+    },
+    /// A database across a network.
+    Network {
+        /// Which.
+        url: DatabaseUrl,
+        /// Connections for transactions, at least 1. Reads and heartbeats have a few of their own.
+        connections: usize,
+    },
 }
+
+/// Connections for transactions where nobody says how many.
+pub const DEFAULT_CONNECTIONS: usize = 8;
 
 impl StoreOptions {
     /// A durable store in this file.
     pub fn sqlite(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_owned(), synchronous: Synchronous::default() }
+        Self::Sqlite { path: path.as_ref().to_owned(), synchronous: Synchronous::default() }
+    }
+
+    /// A database across a network.
+    pub fn network(url: DatabaseUrl) -> Self {
+        Self::Network { url, connections: DEFAULT_CONNECTIONS }
+    }
+}
+
+/// The file, or the server and its database; never a password.
+impl fmt::Display for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { path, .. } => path.display().fmt(f),
+            Self::Network { url, .. } => url.fmt(f),
+        }
     }
 }
 
 /// The store. Cloning is cheap; the last clone closes it.
 #[derive(Clone)]
 pub struct Store {
-    writer: Arc<sqlite::Writer>,
-    readers: Arc<sqlite::Readers>,
+    backend: Backend,
     /// KiB of submissions that may wait for the writer.
     waiting_bytes: Arc<Semaphore>,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite { writer: Arc<sqlite::Writer>, readers: Arc<sqlite::Readers> },
+    Network { network: Arc<Network>, gatherer: Arc<task::Gatherer> },
 }
 
 /// So many KiB of submissions may wait for the writer; callers beyond that wait to enter.
 const WAITING_KIB: usize = 64 << 10;
 
 impl Store {
-    /// Opens the store and brings its schema up to date.
+    /// Opens the store and brings its schema up to date; waits for another program that does the same.
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`] if a newer program has written to it.
-    pub fn open(options: &StoreOptions) -> Result<Self> {
-        let mut connection = sqlite::open_writer(&options.path, options.synchronous)?;
+    pub async fn open(options: &StoreOptions) -> Result<Self> {
+        Self::open_with(options, Busy::Wait).await
+    }
+
+    /// The same, but gives up if another program migrates right now.
+    ///
+    /// # Errors
+    /// [`StoreError::Migrating`], and those of [`Self::open`].
+    pub async fn migrate(options: &StoreOptions) -> Result<()> {
+        Self::open_with(options, Busy::Refuse).await.map(drop)
+    }
+
+    /// Opens a SQLite file as [`Self::open`] does; needs no runtime.
+    pub fn open_file(path: &Path, synchronous: Synchronous) -> Result<Self> {
+        let mut connection = sqlite::open_writer(path, synchronous)?;
         migrate::up(&mut connection)?;
-        Self::start(connection, options)
+        Self::on_sqlite(connection, path)
+    }
+
+    async fn open_with(options: &StoreOptions, busy: Busy) -> Result<Self> {
+        match options {
+            StoreOptions::Sqlite { path, synchronous } => Self::open_file(path, *synchronous),
+            StoreOptions::Network { url, connections } => {
+                let network = Network::new(url, *connections)?;
+                migrate::up_across(&network, busy).await?;
+                Ok(Self::across(network))
+            }
+        }
+    }
+
+    /// Opens the target of a transfer: brings its schema up to date unless a transfer into it has begun.
+    pub async fn open_target(options: &StoreOptions) -> Result<Self> {
+        match Self::open(options).await {
+            Err(StoreError::Moving) => match options {
+                StoreOptions::Sqlite { path, synchronous } => {
+                    Self::on_sqlite(sqlite::open_writer(path, *synchronous)?, path)
+                }
+                StoreOptions::Network { url, connections } => {
+                    Ok(Self::across(Network::new(url, *connections)?))
+                }
+            },
+            other => other,
+        }
     }
 
     /// Opens the store as it is.
     ///
     /// # Errors
     /// [`StoreError::NewerSchema`] or [`StoreError::OlderSchema`] if its schema is another than this program's.
-    pub fn open_as_is(options: &StoreOptions) -> Result<Self> {
-        let connection = sqlite::open_writer(&options.path, options.synchronous)?;
-        migrate::status(&connection)?.check()?;
-        Self::start(connection, options)
+    pub async fn open_as_is(options: &StoreOptions) -> Result<Self> {
+        match options {
+            StoreOptions::Sqlite { path, synchronous } => {
+                let connection = sqlite::open_writer(path, *synchronous)?;
+                migrate::status(&connection)?.check()?;
+                Self::on_sqlite(connection, path)
+            }
+            StoreOptions::Network { url, connections } => {
+                let network = Network::new(url, *connections)?;
+                migrate::status_across(&network).await?.check()?;
+                Ok(Self::across(network))
+            }
+        }
     }
 
     /// What is applied and what is pending; creates nothing.
-    pub fn migration_status(options: &StoreOptions) -> Result<MigrationStatus> {
-        if !options.path.exists() {
-            return Ok(MigrationStatus::empty());
+    pub async fn migration_status(options: &StoreOptions) -> Result<MigrationStatus> {
+        match options {
+            StoreOptions::Sqlite { path, .. } if !path.exists() => Ok(MigrationStatus::empty()),
+            StoreOptions::Sqlite { path, synchronous } => {
+                migrate::status(&sqlite::open_writer(path, *synchronous)?)
+            }
+            StoreOptions::Network { url, .. } => migrate::status_across(&Network::new(url, 1)?).await,
         }
-        migrate::status(&sqlite::open_writer(&options.path, options.synchronous)?)
     }
 
-    fn start(connection: rusqlite::Connection, options: &StoreOptions) -> Result<Self> {
-        let writer = Arc::new(sqlite::Writer::start(connection, options.path.clone())?);
-        let waiting_bytes = Arc::new(Semaphore::new(WAITING_KIB));
-        Ok(Self { writer, readers: sqlite::Readers::new(&options.path), waiting_bytes })
+    fn on_sqlite(connection: rusqlite::Connection, path: &Path) -> Result<Self> {
+        let writer = Arc::new(sqlite::Writer::start(connection, path.to_owned())?);
+        Ok(Self::of(Backend::Sqlite { writer, readers: sqlite::Readers::new(path) }))
+    }
+
+    fn across(network: Network) -> Self {
+        let network = Arc::new(network);
+        let gatherer = Arc::new(task::Gatherer::start(&network));
+        Self::of(Backend::Network { network, gatherer })
+    }
+
+    fn of(backend: Backend) -> Self {
+        Self { backend, waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)) }
     }
 
     /// A transaction that writes; committed when this returns `Ok`.
     async fn write<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
-        self.writer.run(body).await
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.run(body).await,
+            Backend::Network { network, .. } => network.run(Lane::Write, body).await,
+        }
+    }
+
+    /// A body whose every statement stands for itself: on PostgreSQL each is committed with its own round trip.
+    async fn single<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.run(body).await,
+            Backend::Network { network, .. } => network.run(Lane::Single, body).await,
+        }
+    }
+
+    /// A heartbeat's transaction, which nothing else delays.
+    async fn pulse<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.run(body).await,
+            Backend::Network { network, .. } => network.run(Lane::Beat, body).await,
+        }
     }
 
     /// A read of a few rows by key.
-    // Async for the databases across a network.
-    #[allow(clippy::unused_async)]
     async fn point<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
-        self.readers.point(body)
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => readers.point(body),
+            Backend::Network { network, .. } => network.run(Lane::Read, body).await,
+        }
     }
 
     /// A read that may look at many rows.
     async fn scan<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
-        self.readers.scan(body).await
+        match &self.backend {
+            Backend::Sqlite { readers, .. } => readers.scan(body).await,
+            Backend::Network { network, .. } => network.run(Lane::Read, body).await,
+        }
+    }
+
+    /// Group commit, where the writer does not do it.
+    fn gatherer(&self) -> Option<&task::Gatherer> {
+        match &self.backend {
+            Backend::Sqlite { .. } => None,
+            Backend::Network { gatherer, .. } => Some(gatherer),
+        }
+    }
+
+    /// Whether this process has the database to itself, as with SQLite.
+    pub fn is_exclusive(&self) -> bool {
+        matches!(self.backend, Backend::Sqlite { .. })
+    }
+
+    /// The kind of database, as people call it.
+    pub fn kind(&self) -> &'static str {
+        match &self.backend {
+            Backend::Sqlite { .. } => "SQLite",
+            Backend::Network { network, .. } => network.pools.kind(),
+        }
+    }
+
+    /// Whether it can name queues to other processes: [`Self::say_ready`] and [`Self::listen`].
+    pub fn carries_words(&self) -> bool {
+        matches!(&self.backend, Backend::Network { network, .. } if network.pools.postgres_manager().is_some())
+    }
+
+    /// Starts to hear which queues other processes say are ready; nothing where the database cannot carry it.
+    pub fn listen(&self) -> Option<mpsc::Receiver<Heard>> {
+        match &self.backend {
+            Backend::Sqlite { .. } => None,
+            Backend::Network { network, .. } => network.listen(),
+        }
+    }
+
+    /// Says to all processes that listen which queues are ready. Does nothing where the database cannot carry it.
+    pub async fn say_ready(&self, queues: &[String]) -> Result<()> {
+        let Backend::Network { network, .. } = &self.backend else { return Ok(()) };
+        let payload = network.word(queues);
+        self.pulse(move |tx| {
+            Box::pin(async move {
+                match tx {
+                    Tx::Postgres(session) => postgres::notify(session, &payload).await,
+                    Tx::Sqlite(_) | Tx::Mysql(_) => Ok(()),
+                }
+            })
+        })
+        .await
+    }
+
+    /// The database's clock; nothing where it is this machine's own.
+    pub async fn time(&self) -> Result<Option<Timestamp>> {
+        self.point(|tx| {
+            Box::pin(async move {
+                let sql = match tx {
+                    Tx::Sqlite(_) => return Ok(None),
+                    Tx::Postgres(_) => "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+                    Tx::Mysql(_) => "SELECT CAST(unix_timestamp(sysdate(6)) * 1000000 AS SIGNED)",
+                };
+                tx.row(sql, &[], row::first).await
+            })
+        })
+        .await
     }
 
     /// Whether a trivial write and read succeed; for health checks.

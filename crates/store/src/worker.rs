@@ -6,8 +6,9 @@ use taskloom_model::{Action, SessionId, TaskId, Timestamp};
 use taskloom_protocol::{Artifact, Register, TaskRef, WorkerInfo};
 
 use crate::Store;
-use crate::error::Result;
-use crate::sql::{Row, params};
+use crate::error::{Result, StoreError};
+use crate::row::Row;
+use crate::sql::params;
 use crate::task::{Request, Stepped, step};
 
 /// A worker that introduces itself.
@@ -46,7 +47,7 @@ impl Store {
                 ];
                 let sql = "INSERT INTO workers (session, name, queues, handlers, concurrency, version, embedded, started_at,
                      last_seen, draining) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)";
-                tx.exec(sql, row).await.map(drop)
+                tx.exec(sql, row).await.map(drop).map_err(StoreError::raced)
             })
         })
         .await
@@ -118,6 +119,8 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT 1 FROM running WHERE id = ? AND epoch = ? AND session = ?";
+                // The attempt must not end before its file is noted.
+                tx.lock(sql, params![task.id, task.epoch, session]).await?;
                 if tx.number(sql, params![task.id, task.epoch, session]).await? != 1 {
                     return Ok(false);
                 }

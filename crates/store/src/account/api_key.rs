@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{Row, params};
+use crate::row::Row;
+use crate::sql::params;
 
 /// An API key with the hash of its secret.
 #[derive(Debug, Clone)]

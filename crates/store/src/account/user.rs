@@ -5,7 +5,8 @@ use taskloom_protocol::User;
 
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{Row, params};
+use crate::row::Row;
+use crate::sql::params;
 use crate::tx::Tx;
 
 /// A user to create.

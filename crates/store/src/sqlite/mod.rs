@@ -6,6 +6,7 @@ mod writer;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OpenFlags};
 
 pub(crate) use reader::Readers;
@@ -13,6 +14,8 @@ pub(crate) use writer::Writer;
 
 use crate::Synchronous;
 use crate::error::Result;
+use crate::row::Cell;
+use crate::sql::Param;
 
 /// How long a connection waits for a lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -47,4 +50,29 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
+}
+
+impl rusqlite::ToSql for Param<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Bytes(value) => ValueRef::Blob(value),
+            Self::Uuid(value) => ValueRef::Blob(value.as_bytes()),
+        }))
+    }
+}
+
+/// A column of a row.
+pub(crate) fn cell(value: ValueRef<'_>) -> Cell<'_> {
+    match value {
+        ValueRef::Null => Cell::Null,
+        ValueRef::Integer(value) => Cell::Int(value),
+        ValueRef::Real(value) => Cell::Real(value),
+        // A text that is no UTF-8 is read as bytes, and refused as a text.
+        ValueRef::Text(text) => std::str::from_utf8(text).map_or(Cell::Bytes(text), Cell::Text),
+        ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+    }
 }

@@ -40,8 +40,8 @@ impl Readers {
         };
         let mut tx = Tx::Sqlite(connection);
         let result = in_one_snapshot(&mut tx, body);
-        let Tx::Sqlite(connection) = tx;
-        if let Ok(mut idle) = self.idle.lock()
+        if let Tx::Sqlite(connection) = tx
+            && let Ok(mut idle) = self.idle.lock()
             && idle.len() < IDLE
         {
             idle.push(connection);

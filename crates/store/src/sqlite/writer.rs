@@ -213,8 +213,9 @@ fn next_job(queue: &mut mpsc::Receiver<Box<dyn Job>>) -> Option<Box<dyn Job>> {
 
 /// Starts the log anew if it has grown long: SQLite does so by itself only when no reader is in its way.
 fn shorten(tx: &Tx, log: &Path) {
-    if std::fs::metadata(log).is_ok_and(|file| file.len() > LOG_BYTES) {
-        let Tx::Sqlite(connection) = tx;
+    if let Tx::Sqlite(connection) = tx
+        && std::fs::metadata(log).is_ok_and(|file| file.len() > LOG_BYTES)
+    {
         let restart = || -> rusqlite::Result<()> {
             connection.busy_timeout(LOG_PATIENCE)?;
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -228,14 +229,15 @@ fn shorten(tx: &Tx, log: &Path) {
 
 /// Runs a statement that has neither parameters nor rows.
 pub(super) fn statement(tx: &Tx, sql: &'static str) -> Result<()> {
-    let Tx::Sqlite(connection) = tx;
-    connection.prepare_cached(sql)?.execute([])?;
+    if let Tx::Sqlite(connection) = tx {
+        connection.prepare_cached(sql)?.execute([])?;
+    }
     Ok(())
 }
 
 fn undo(tx: &Tx) {
-    let Tx::Sqlite(connection) = tx;
-    if !connection.is_autocommit()
+    if let Tx::Sqlite(connection) = tx
+        && !connection.is_autocommit()
         && let Err(error) = connection.execute_batch("ROLLBACK")
     {
         tracing::error!(%error, "a rollback failed");

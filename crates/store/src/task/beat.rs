@@ -1,5 +1,7 @@
 //! T4: heartbeats, progress and log lines.
 
+mod postgres;
+
 use std::time::Duration;
 
 use taskloom_model::{SessionId, TaskId, Timestamp};
@@ -7,7 +9,7 @@ use taskloom_protocol::{Json, LogLevel, LogLine, TaskRef};
 
 use crate::Store;
 use crate::error::Result;
-use crate::sql::params;
+use crate::sql::{Param, params};
 use crate::tx::Tx;
 
 /// News of one running task.
@@ -53,21 +55,33 @@ impl Store {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<BeatResult>> {
-        self.write(move |tx| {
+        let items = std::sync::Arc::new(items);
+        self.pulse(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE workers SET last_seen = ? WHERE session = ? AND left_at IS NULL";
                 if tx.exec(sql, params![now, session]).await? == 0 {
                     return Ok(None);
                 }
                 let sql = "SELECT draining FROM workers WHERE session = ?";
-                let drain = tx.row(sql, params![session], crate::sql::first).await?.unwrap_or_default();
+                let drain = tx.row(sql, params![session], crate::row::first).await?.unwrap_or_default();
                 let mut result = BeatResult { drain, ..BeatResult::default() };
                 let until = now.plus(lease);
-                for item in &items {
-                    match beat(tx, session, item, until).await? {
+                let told = match tx {
+                    Tx::Postgres(pg) => postgres::renew(pg, session, &items, until).await?,
+                    _ => Vec::new(),
+                };
+                let in_sets = matches!(tx, Tx::Postgres(_));
+                for item in items.iter() {
+                    let held =
+                        if in_sets { told_of(&told, item) } else { renew(tx, session, item, until).await? };
+                    match held {
                         None => result.lost.push(item.task),
-                        Some(true) => result.cancel.push(item.task),
-                        Some(false) => {}
+                        Some(cancel) => {
+                            append_logs(tx, item.task.id, &item.logs).await?;
+                            if cancel {
+                                result.cancel.push(item.task);
+                            }
+                        }
                     }
                 }
                 Ok(Some(result))
@@ -78,7 +92,7 @@ impl Store {
 }
 
 /// Renews one lease; gives the cancel flag, or nothing if it is not held.
-async fn beat(tx: &mut Tx, session: SessionId, item: &BeatItem, until: Timestamp) -> Result<Option<bool>> {
+async fn renew(tx: &mut Tx, session: SessionId, item: &BeatItem, until: Timestamp) -> Result<Option<bool>> {
     let TaskRef { id, epoch } = item.task;
     let sql = "UPDATE running SET lease_until = CASE WHEN lease_until < ? THEN ? ELSE lease_until END,
          progress = coalesce(?, progress), detail = coalesce(?, detail)
@@ -87,8 +101,14 @@ async fn beat(tx: &mut Tx, session: SessionId, item: &BeatItem, until: Timestamp
     if tx.exec(sql, row).await? == 0 {
         return Ok(None);
     }
-    append_logs(tx, id, &item.logs).await?;
-    tx.row("SELECT cancel FROM running WHERE id = ?", params![id], crate::sql::first).await
+    tx.row("SELECT cancel FROM running WHERE id = ?", params![id], crate::row::first).await
+}
+
+/// What a set-based renewal, sorted by task, says of this one.
+fn told_of(told: &[(TaskRef, bool)], item: &BeatItem) -> Option<bool> {
+    let key = |task: TaskRef| (task.id, task.epoch);
+    let at = told.binary_search_by_key(&key(item.task), |(task, _)| key(*task)).ok()?;
+    told.get(at).map(|(_, cancel)| *cancel)
 }
 
 /// Appends log lines of a running task, up to [`LOG_LINES`] in an attempt; then one line that says so.
@@ -97,20 +117,18 @@ pub(crate) async fn append_logs(tx: &mut Tx, id: TaskId, logs: &[LogLine]) -> Re
         return Ok(());
     }
     let sql = "SELECT logged FROM running WHERE id = ?";
-    let logged: u64 = tx.row(sql, params![id], crate::sql::first).await?.unwrap_or_default();
+    let logged: u64 = tx.row(sql, params![id], crate::row::first).await?.unwrap_or_default();
     let room = usize::try_from(LOG_LINES.saturating_sub(logged)).unwrap_or(0);
-    for line in logs.iter().take(room) {
-        append(tx, id, line).await?;
+    let dropped = format!("an attempt keeps {LOG_LINES} lines: what follows is dropped");
+    let mut rows: Vec<Param<'_>> = Vec::with_capacity(logs.len() * 4);
+    for LogLine { at, level, message } in logs.iter().take(room) {
+        rows.extend::<[Param<'_>; 4]>([id.into(), (*at).into(), level.name().into(), message.into()]);
     }
     if room > 0 && logs.len() >= room {
-        let message = format!("an attempt keeps {LOG_LINES} lines: what follows is dropped");
-        append(tx, id, &LogLine { at: logs[room - 1].at, level: LogLevel::Warning, message }).await?;
+        let (at, level) = (logs[room - 1].at, LogLevel::Warning.name());
+        rows.extend::<[Param<'_>; 4]>([id.into(), at.into(), level.into(), (&dropped).into()]);
     }
+    tx.insert_many("INSERT INTO logs (task_id, at, level, message)", 4, &rows).await?;
     let sql = "UPDATE running SET logged = logged + ? WHERE id = ?";
     tx.exec(sql, params![logs.len() as u64, id]).await.map(drop)
-}
-
-async fn append(tx: &mut Tx, id: TaskId, line: &LogLine) -> Result<()> {
-    let sql = "INSERT INTO logs (task_id, at, level, message) VALUES (?, ?, ?, ?)";
-    tx.exec(sql, params![id, line.at, line.level.name(), &line.message]).await.map(drop)
 }

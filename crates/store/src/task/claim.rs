@@ -1,20 +1,22 @@
 //! T3: a worker takes tasks.
 
+mod mysql;
+mod postgres;
+mod sqlite;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskloom_model::{
-    Action, Effect, Life, Phase, Priority, Rules, SessionId, State, TaskId, Timestamp, next,
-};
+use taskloom_model::{Action, Life, Phase, Priority, Rules, SessionId, TaskId, Timestamp, Transition, next};
 use taskloom_protocol::{Claimed, Json, Task};
 
-use super::life::{Place, Standing, Trace, enter, read_priority};
-use super::note::Note;
-use super::step::{Stepped, carry_out};
+use super::life::{Place, band};
+use super::step::Stepped;
 use crate::Store;
-use crate::error::Result;
-use crate::sql::{Row, params};
+use crate::error::{Result, StoreError};
+use crate::row::Row;
+use crate::sql::params;
 use crate::tx::Tx;
 
 /// Bytes of arguments after which a claim takes no further task.
@@ -38,6 +40,30 @@ pub struct ClaimSpec {
     pub lease: Duration,
     /// The instant of the claim.
     pub now: Timestamp,
+    /// Only these tasks, which a dispatcher handed out; none: the heads of the queues.
+    pub hints: Arc<[Hint]>,
+}
+
+/// Where a ready task is said to stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Its queue.
+    pub queue: Arc<str>,
+    /// Its priority.
+    pub priority: Priority,
+    /// Its id.
+    pub id: TaskId,
+}
+
+impl ClaimSpec {
+    /// The hints of a queue: their bands and ids.
+    fn hinted(&self, queue: &str) -> Vec<(i64, TaskId)> {
+        self.hints
+            .iter()
+            .filter(|hint| *hint.queue == *queue)
+            .map(|hint| (band(hint.priority), hint.id))
+            .collect()
+    }
 }
 
 /// What a claim found.
@@ -51,6 +77,8 @@ pub struct Claims {
     pub claimed: Vec<Claimed>,
     /// Tasks found expired, now revoked, and what followed.
     pub expired: Vec<Stepped>,
+    /// Tasks found expired that still wait.
+    expired_ids: Vec<TaskId>,
 }
 
 /// A row of `ready` with what a worker needs of `tasks`.
@@ -69,57 +97,83 @@ struct Candidate {
     created_at: Timestamp,
 }
 
+/// What [`Candidate::read`] reads, in its order: of `tasks t` and `ready r`.
+const CANDIDATE: &str =
+    "r.id, r.band, r.epoch, r.attempt, r.crashes, r.refunds, t.user_id, t.handler, t.args, t.kwargs,
+     t.max_attempts, t.timeout_ms, t.soft_timeout_ms, t.expires_at, t.created_at";
+
 impl Store {
     /// Takes up to `limit` ready tasks; none is ever given to two.
     pub async fn task_claim(&self, spec: ClaimSpec) -> Result<Claims> {
-        self.write(move |tx| Box::pin(async move { claim(tx, &spec).await })).await
+        if self.is_exclusive() {
+            return self.write(move |tx| Box::pin(async move { claim(tx, &spec).await })).await;
+        }
+        let spec = Arc::new(spec);
+        let first = Arc::clone(&spec);
+        let claims = self.single(move |tx| Box::pin(async move { claim(tx, &first).await })).await?;
+        if claims.expired_ids.is_empty() {
+            return Ok(claims);
+        }
+        // What was found too late is moved in a transaction of its own.
+        let late = claims.expired_ids.clone();
+        let expired = self.step_each(late, |_| (Action::Expire, 0.0), spec.now).await?;
+        Ok(Claims { expired, ..claims })
     }
 }
 
 async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
-    let sql = "SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL";
-    let known = tx.number(sql, params![spec.session]).await? == 1;
-    let mut claims = Claims { unknown: !known, ..Claims::default() };
-    if claims.unknown {
-        return Ok(claims);
+    let mut claims = Claims::default();
+    if matches!(tx, Tx::Sqlite(_)) && !is_known(tx, spec).await? {
+        return Ok(Claims { unknown: true, ..claims });
     }
     for queue in spec.queues.iter() {
         let room = spec.limit.saturating_sub(claims.claimed.len() as u32);
         if room == 0 || claims.cut {
             break;
         }
-        let (found, cut) = candidates(tx, queue, &spec.handlers, room).await?;
-        claims.cut = cut;
-        for candidate in found {
-            take(tx, spec, queue, candidate, &mut claims).await?;
+        if !spec.hints.is_empty() && spec.hints.iter().all(|hint| *hint.queue != **queue) {
+            continue;
         }
+        match tx {
+            Tx::Sqlite(_) => sqlite::claim(tx, spec, queue, room, &mut claims).await?,
+            Tx::Postgres(session) => postgres::claim(session, spec, queue, room, &mut claims).await?,
+            Tx::Mysql(_) => mysql::claim(tx, spec, queue, room, &mut claims).await?,
+        }
+    }
+    // Across a network the claim itself asks whether the worker is known; only who gets nothing wants to know why.
+    if claims.claimed.is_empty() && tx.is_shared() {
+        claims.unknown = !is_known(tx, spec).await?;
     }
     Ok(claims)
 }
 
-/// Up to `room` tasks of the queue, first come first, and whether their size ended the list.
-async fn candidates(
-    tx: &mut Tx,
-    queue: &str,
-    handlers: &HashSet<String>,
-    room: u32,
-) -> Result<(Vec<Candidate>, bool)> {
-    let (mut bytes, mut known) = (0, 0);
-    let sql = "SELECT r.id, r.priority, r.epoch, r.attempt, r.crashes, r.refunds, t.user_id, t.handler, t.args, t.kwargs,
-         t.max_attempts, t.timeout_ms, t.soft_timeout_ms, t.expires_at, t.created_at
-         FROM ready r JOIN tasks t ON t.id = r.id
-         WHERE r.queue = ? ORDER BY r.priority DESC, r.id LIMIT ?";
-    let read = |row: &mut Row<'_>| {
-        let candidate = Candidate {
-            id: row.next()?,
-            priority: read_priority(row)?,
-            life: Life {
-                epoch: row.next()?,
-                attempt: row.next()?,
-                crashes: row.next()?,
-                refunds: row.next()?,
-                phase: Phase::Ready,
-            },
+async fn is_known(tx: &mut Tx, spec: &ClaimSpec) -> Result<bool> {
+    let sql = "SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL";
+    Ok(tx.number(sql, params![spec.session]).await? == 1)
+}
+
+impl Candidate {
+    /// Reads a row of [`CANDIDATE`].
+    fn read(row: &mut Row<'_>) -> Result<Self> {
+        let (id, band) = (row.next()?, row.next()?);
+        let life = Life {
+            epoch: row.next()?,
+            attempt: row.next()?,
+            crashes: row.next()?,
+            refunds: row.next()?,
+            phase: Phase::Ready,
+        };
+        Self::asked(row, id, band, life)
+    }
+
+    /// Reads the columns of `tasks` in [`CANDIDATE`].
+    fn asked(row: &mut Row<'_>, id: TaskId, band: i64, life: Life) -> Result<Self> {
+        let priority =
+            Priority::from_number(-band).ok_or_else(|| StoreError::Corrupt("ready.band".into()))?;
+        Ok(Self {
+            id,
+            priority,
+            life,
             user_id: row.next()?,
             handler: row.next()?,
             args: row.next()?,
@@ -129,54 +183,29 @@ async fn candidates(
             soft_timeout_ms: row.next()?,
             expires_at: row.next()?,
             created_at: row.next()?,
-        };
-        let candidate = (handlers.is_empty() || handlers.contains(&candidate.handler)).then_some(candidate);
-        if let Some(candidate) = &candidate {
-            bytes += candidate.bytes();
-            known += 1;
-        }
-        Ok((candidate, bytes < CLAIM_BYTES && known < room))
-    };
-    let look_at = if handlers.is_empty() { room } else { room.saturating_add(PASSED_BY) };
-    let found = tx.rows_while(sql, params![queue, look_at], read).await?;
-    Ok((found.into_iter().flatten().collect(), bytes >= CLAIM_BYTES))
-}
+        })
+    }
 
-async fn take(
-    tx: &mut Tx,
-    spec: &ClaimSpec,
-    queue: &str,
-    candidate: Candidate,
-    claims: &mut Claims,
-) -> Result<()> {
-    let Candidate { id, priority, life, .. } = candidate;
-    let rules = Rules {
-        max_attempts: candidate.max_attempts,
-        timeout: candidate.timeout_ms.map(Duration::from_millis),
-        // A claim never looks at the backoff.
-        backoff: taskloom_model::Backoff::default(),
-        expires_at: candidate.expires_at,
-    };
-    let action = Action::Claim { session: spec.session, lease: spec.lease };
-    let Ok(step) = next(&life, &rules, action, spec.now, 0.0) else { return Ok(()) };
-    let place = Place { queue: queue.to_owned(), priority };
-    match step.effect {
-        Effect::Become(after) if after.state() == State::Running => {
-            let key = params![queue, i64::from(priority.number()), id];
-            tx.exec("DELETE FROM ready WHERE queue = ? AND priority = ? AND id = ?", key).await?;
-            enter(tx, id, &place, &after, None, &Note::default()).await?;
-            claims.claimed.push(candidate.claimed(place, &after));
-        }
-        _ => {
-            let user_id = candidate.user_id;
-            let standing = Standing { life, rules, place, user_id, deleted: false, trace: Trace::default() };
-            carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
+    fn is_for(&self, handlers: &HashSet<String>) -> bool {
+        handlers.is_empty() || handlers.contains(&self.handler)
+    }
+
+    /// The step that the claim is, or its end because it comes too late.
+    fn decide(&self, spec: &ClaimSpec) -> Option<Transition> {
+        let action = Action::Claim { session: spec.session, lease: spec.lease };
+        next(&self.life, &self.rules(), action, spec.now, 0.0).ok()
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            max_attempts: self.max_attempts,
+            timeout: self.timeout_ms.map(Duration::from_millis),
+            // A claim never looks at the backoff.
+            backoff: taskloom_model::Backoff::default(),
+            expires_at: self.expires_at,
         }
     }
-    Ok(())
-}
 
-impl Candidate {
     fn bytes(&self) -> usize {
         let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.get().len());
         json(&self.args) + json(&self.kwargs)

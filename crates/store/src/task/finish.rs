@@ -1,6 +1,12 @@
 //! T5, T7, T9: workers report ends of attempts and give tasks back.
 
-use taskloom_model::{Action, Finish, Life, Phase, SessionId, State, Timestamp};
+mod mysql;
+mod postgres;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use taskloom_model::{Action, Finish, Life, Phase, Priority, SessionId, State, TaskId, Timestamp};
 use taskloom_protocol::{LogLine, TaskRef};
 
 use super::beat::append_logs;
@@ -27,6 +33,13 @@ pub struct FinishItem {
     pub random: f64,
 }
 
+impl FinishItem {
+    /// Whether it is the common end: a success with nothing else to write.
+    fn is_plain(&self) -> bool {
+        self.finish == Finish::Success && self.logs.is_empty()
+    }
+}
+
 impl Store {
     /// Ends attempts. Gives the steps taken, and those that were stale, for which nothing changed.
     pub async fn task_finish(
@@ -35,11 +48,23 @@ impl Store {
         items: Vec<FinishItem>,
         now: Timestamp,
     ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
+        let items = Arc::new(items);
         self.write(move |tx| {
             Box::pin(async move {
                 let (mut steps, mut lost) = (Vec::with_capacity(items.len()), Vec::new());
-                for item in &items {
-                    if !finish(tx, session, item, now, &mut steps).await? {
+                let in_sets = tx.is_shared();
+                if in_sets {
+                    let plain: Vec<&FinishItem> = items.iter().filter(|item| item.is_plain()).collect();
+                    succeed_all(tx, session, &plain, now, &mut steps).await?;
+                }
+                let mut held: HashSet<TaskId> = steps.iter().map(|step| step.id).collect();
+                for item in items.iter() {
+                    let is_done = if in_sets && item.is_plain() {
+                        held.remove(&item.task.id)
+                    } else {
+                        finish(tx, session, item, now, &mut steps).await?
+                    };
+                    if !is_done {
                         lost.push(item.task);
                     }
                 }
@@ -103,6 +128,35 @@ async fn finish(
     Ok(step(tx, &request, now, steps).await?.is_ok())
 }
 
+/// Many common ends at once, for databases across a network.
+async fn succeed_all(
+    tx: &mut Tx,
+    session: SessionId,
+    items: &[&FinishItem],
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<()> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    // Everybody locks in the order of ids: two transactions never wait for each other.
+    let mut items = items.to_vec();
+    items.sort_unstable_by_key(|item| (item.task.id, item.task.epoch));
+    items.dedup_by_key(|item| (item.task.id, item.task.epoch));
+    let ended = match tx {
+        Tx::Postgres(pg) => postgres::succeed(pg, session, &items, now).await?,
+        _ => mysql::succeed(tx, session, &items, now).await?,
+    };
+    let first = steps.len();
+    steps.extend(ended.into_iter().map(|(id, life)| succeeded(id, life)));
+    release_from(tx, first, now, steps).await
+}
+
+/// The step of a success. An outcome does not know its queue.
+fn succeeded(id: TaskId, life: Life) -> Stepped {
+    Stepped { id, queue: String::new(), priority: Priority::Normal, before: State::Running, life }
+}
+
 /// The common end, without reading what it does not need: [`taskloom_model::next`] makes a success of every
 /// held attempt, whatever its rules.
 async fn succeed(
@@ -122,14 +176,15 @@ async fn succeed(
         .await?;
     let Some(((attempt, crashes, refunds), started_at, detail)) = held else { return Ok(false) };
     append_logs(tx, id, &item.logs).await?;
-    tx.exec("DELETE FROM running WHERE id = ?", params![id]).await?;
+    if tx.exec("DELETE FROM running WHERE id = ? AND epoch = ?", params![id, epoch]).await? == 0 {
+        return Ok(false);
+    }
     let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
     let life = Life { epoch, attempt, crashes, refunds, phase };
-    // An outcome does not know its queue.
-    let place = Place { queue: String::new(), priority: taskloom_model::Priority::Normal };
+    let place = Place { queue: String::new(), priority: Priority::Normal };
     let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
     enter(tx, id, &place, &life, Some((session, started_at)), &note).await?;
-    steps.push(Stepped { id, queue: place.queue, before: State::Running, life });
+    steps.push(succeeded(id, life));
     release_from(tx, steps.len() - 1, now, steps).await?;
     Ok(true)
 }

@@ -8,7 +8,8 @@ use taskloom_protocol::Json;
 
 use super::note::Note;
 use crate::error::{Result, StoreError};
-use crate::sql::{Row, params};
+use crate::row::Row;
+use crate::sql::{Param, params};
 use crate::tx::Tx;
 
 /// A task's moving part with what the rules need to know of the rest.
@@ -50,7 +51,7 @@ SELECT t.user_id, t.queue, t.priority, t.max_attempts, t.timeout_ms, t.backoff, 
 FROM tasks t
 LEFT JOIN blocked b ON b.id = t.id
 LEFT JOIN scheduled s ON s.id = t.id
-LEFT JOIN ready r ON r.queue = t.queue AND r.priority = t.priority AND r.id = t.id
+LEFT JOIN ready r ON r.queue = t.queue AND r.band = -t.priority AND r.id = t.id
 LEFT JOIN running n ON n.id = t.id
 LEFT JOIN outcomes o ON o.id = t.id
 WHERE t.id = ?";
@@ -127,19 +128,45 @@ pub(crate) fn id_at(instant: Timestamp) -> TaskId {
     TaskId::from_u128(millis << 80)
 }
 
-/// Takes the task out of the table of its phase.
-pub(crate) async fn leave(tx: &mut Tx, id: TaskId, place: &Place, phase: &Phase) -> Result<()> {
-    let gone = match phase {
-        Phase::Blocked { .. } => tx.exec("DELETE FROM blocked WHERE id = ?", params![id]).await?,
-        Phase::Scheduled { .. } => tx.exec("DELETE FROM scheduled WHERE id = ?", params![id]).await?,
-        Phase::Ready => {
-            let key = params![&place.queue, i64::from(place.priority.number()), id];
-            tx.exec("DELETE FROM ready WHERE queue = ? AND priority = ? AND id = ?", key).await?
+/// Takes the task out of the table of its phase, where it stands as this life says. Should it not (another transaction
+/// was first), nothing is done, and the whole transaction has to look again.
+pub(crate) async fn leave(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -> Result<()> {
+    let epoch = life.epoch;
+    let gone = match &life.phase {
+        Phase::Blocked { deps_left, .. } => {
+            tx.exec("DELETE FROM blocked WHERE id = ? AND deps_left = ?", params![id, *deps_left]).await?
         }
-        Phase::Running { .. } => tx.exec("DELETE FROM running WHERE id = ?", params![id]).await?,
-        Phase::Ended { .. } => tx.exec("DELETE FROM outcomes WHERE id = ?", params![id]).await?,
+        Phase::Scheduled { .. } => {
+            tx.exec("DELETE FROM scheduled WHERE id = ? AND epoch = ?", params![id, epoch]).await?
+        }
+        Phase::Ready => {
+            let key = params![&place.queue, band(place.priority), id, epoch];
+            tx.exec("DELETE FROM ready WHERE queue = ? AND band = ? AND id = ? AND epoch = ?", key).await?
+        }
+        Phase::Running { lease_until, cancel, .. } => {
+            // A heartbeat or a cancel since would have meant another decision.
+            let sql = "DELETE FROM running WHERE id = ? AND epoch = ? AND lease_until = ? AND cancel = ?";
+            tx.exec(sql, params![id, epoch, *lease_until, *cancel]).await?
+        }
+        Phase::Ended { .. } => {
+            tx.exec("DELETE FROM outcomes WHERE id = ? AND epoch = ?", params![id, epoch]).await?
+        }
     };
-    if gone == 1 { Ok(()) } else { Err(StoreError::Sql(format!("a task stood {gone} times in its table"))) }
+    once(gone, tx)
+}
+
+/// The guard's verdict: one row, or another transaction was first.
+fn once(rows: u64, tx: &Tx) -> Result<()> {
+    match rows {
+        1 => Ok(()),
+        0 if tx.is_shared() => Err(StoreError::Conflict("a task had moved on".into())),
+        _ => Err(StoreError::Sql(format!("a task stood {rows} times in its table"))),
+    }
+}
+
+/// Where a priority stands in `ready`, whose order ascends.
+pub(crate) fn band(priority: Priority) -> i64 {
+    -i64::from(priority.number())
 }
 
 /// Puts the task into the table of its phase.
@@ -173,31 +200,64 @@ pub(crate) async fn enter(
 }
 
 async fn enter_ready(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -> Result<()> {
-    let priority = i64::from(place.priority.number());
-    let row = params![&place.queue, priority, id, life.epoch, life.attempt, life.crashes, life.refunds];
-    let sql = "INSERT INTO ready (queue, priority, id, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)";
-    tx.exec(sql, row).await.map(drop)
+    static INSERT: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| format!("{INSERT_READY} VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    tx.exec(&INSERT, &ready_row(id, &place.queue, place.priority, life)).await.map(drop)
+}
+
+/// A statement up to its values, which are those of [`ready_row`].
+pub(crate) const INSERT_READY: &str = "INSERT INTO ready (queue, band, id, epoch, attempt, crashes, refunds)";
+
+/// A life that waits for a worker, as a row of `ready`.
+pub(crate) fn ready_row<'a>(id: TaskId, queue: &'a str, priority: Priority, life: &Life) -> [Param<'a>; 7] {
+    let Life { epoch, attempt, crashes, refunds, .. } = *life;
+    [
+        queue.into(),
+        band(priority).into(),
+        id.into(),
+        epoch.into(),
+        attempt.into(),
+        crashes.into(),
+        refunds.into(),
+    ]
 }
 
 async fn enter_running(tx: &mut Tx, id: TaskId, life: &Life) -> Result<()> {
-    let Phase::Running { session, lease_until, deadline, started_at, cancel } = life.phase else {
-        return Ok(());
+    static INSERT: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| format!("{INSERT_RUNNING} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+    tx.exec(&INSERT, &running_row(id, life)).await.map(drop)
+}
+
+/// The columns of [`running_row`].
+pub(crate) const RUNNING_COLUMNS: usize = 12;
+/// A statement up to its values, which are those of [`running_row`].
+pub(crate) const INSERT_RUNNING: &str =
+    "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until,
+     deadline, started_at, cancel, progress, logged)";
+
+/// A life that runs, as a row of `running`.
+pub(crate) fn running_row(id: TaskId, life: &Life) -> [Param<'static>; RUNNING_COLUMNS] {
+    let (session, lease_until, deadline, started_at, cancel) = match life.phase {
+        Phase::Running { session, lease_until, deadline, started_at, cancel } => {
+            (Some(session), Some(lease_until), deadline, Some(started_at), cancel)
+        }
+        // The table refuses it.
+        _ => (None, None, None, None, false),
     };
-    let row = params![
-        id,
-        life.epoch,
-        life.attempt,
-        life.crashes,
-        life.refunds,
-        session,
-        lease_until,
-        deadline,
-        started_at,
-        cancel,
-    ];
-    let sql = "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until, deadline, started_at, cancel,
-         progress, logged) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)";
-    tx.exec(sql, row).await.map(drop)
+    [
+        id.into(),
+        life.epoch.into(),
+        life.attempt.into(),
+        life.crashes.into(),
+        life.refunds.into(),
+        session.into(),
+        lease_until.into(),
+        deadline.into(),
+        started_at.into(),
+        cancel.into(),
+        0_i64.into(),
+        0_i64.into(),
+    ]
 }
 
 async fn enter_outcome(
@@ -231,17 +291,21 @@ async fn enter_outcome(
 }
 
 /// Writes what changed within the same phase.
-pub(crate) async fn update(tx: &mut Tx, id: TaskId, life: &Life) -> Result<()> {
-    match life.phase {
-        Phase::Blocked { deps_left, run_at } => {
-            let sql = "UPDATE blocked SET deps_left = ?, run_at = ? WHERE id = ?";
-            tx.exec(sql, params![deps_left, run_at, id]).await?;
+pub(crate) async fn update(tx: &mut Tx, id: TaskId, before: &Life, after: &Life) -> Result<()> {
+    let changed = match (before.phase, after.phase) {
+        (Phase::Blocked { deps_left: was, .. }, Phase::Blocked { deps_left, run_at }) => {
+            let sql = "UPDATE blocked SET deps_left = ?, run_at = ? WHERE id = ? AND deps_left = ?";
+            tx.exec(sql, params![deps_left, run_at, id, was]).await?
         }
-        Phase::Running { lease_until, cancel, .. } => {
-            let sql = "UPDATE running SET lease_until = ?, cancel = ? WHERE id = ?";
-            tx.exec(sql, params![lease_until, cancel, id]).await?;
+        (
+            Phase::Running { lease_until: was_until, cancel: was_cancel, .. },
+            Phase::Running { lease_until, cancel, .. },
+        ) => {
+            let sql = "UPDATE running SET lease_until = ?, cancel = ?
+                 WHERE id = ? AND epoch = ? AND lease_until = ? AND cancel = ?";
+            tx.exec(sql, params![lease_until, cancel, id, before.epoch, was_until, was_cancel]).await?
         }
         _ => return Err(StoreError::Sql("a step within a phase that has none".into())),
-    }
-    Ok(())
+    };
+    once(changed, tx)
 }

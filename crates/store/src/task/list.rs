@@ -11,7 +11,8 @@ use super::life::id_at;
 use super::read::{TASK_COLUMNS, TASK_JOINS, complete, read_task};
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{Param, Row, Sql, params};
+use crate::row::Row;
+use crate::sql::{Param, Sql, params};
 use crate::tx::Tx;
 
 /// Totals are counted up to this.
@@ -161,7 +162,7 @@ impl Store {
                 sql.push(TASK_COLUMNS, &[]);
                 sql.push(&format!(" FROM (SELECT t.id AS id, {key} AS sort_key FROM "), &[]);
                 sql.push(&page.order_by.tables(), &[]);
-                restrict(&mut sql, &filter, like.as_deref());
+                restrict(&mut sql, &filter, like.as_deref(), tx);
                 standing(&mut sql, &filter, if few { Way::Sort } else { Way::Walk });
                 paginate(&mut sql, &page);
                 sql.push(") page JOIN tasks t ON t.id = page.id", &[]).push(TASK_JOINS, &[]);
@@ -176,7 +177,7 @@ impl Store {
                 let next = tasks.last().filter(|_| more).map(|task| position(task, page.order_by));
                 let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM ");
                 sql.push(&live_tables(&filter).unwrap_or("tasks t".into()), &[]).push(TASK_JOINS, &[]);
-                restrict(&mut sql, &filter, like.as_deref());
+                restrict(&mut sql, &filter, like.as_deref(), tx);
                 standing(&mut sql, &filter, Way::Counted);
                 sql.push(" LIMIT ?) counted", &[TOTAL_CAP.into()]);
                 let total = tx.number(&sql.text, &sql.params).await?;
@@ -194,12 +195,13 @@ impl Store {
 
 async fn count(tx: &mut Tx, filter: &Filter) -> Result<Counts> {
     let mut sql = Sql::new(
-        "SELECT count(*), coalesce(sum(n.id IS NOT NULL), 0), coalesce(sum(o.state = 'succeeded'), 0),
-         coalesce(sum(o.state = 'failed'), 0), coalesce(sum(o.state = 'revoked'), 0) FROM tasks t",
+        "SELECT count(*), count(n.id), count(CASE WHEN o.state = 'succeeded' THEN 1 END),
+         count(CASE WHEN o.state = 'failed' THEN 1 END), count(CASE WHEN o.state = 'revoked' THEN 1 END)
+         FROM tasks t",
     );
     sql.push(TASK_JOINS, &[]);
     let like = like_pattern(filter);
-    restrict(&mut sql, filter, like.as_deref());
+    restrict(&mut sql, filter, like.as_deref(), tx);
     standing(&mut sql, filter, Way::Sort);
     let counts = tx
         .rows_of(&sql, |row: &mut Row<'_>| {
@@ -220,7 +222,7 @@ fn like_pattern(filter: &Filter) -> Option<String> {
     })
 }
 
-fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>) {
+fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>, tx: &Tx) {
     sql.push(" WHERE t.deleted_at IS NULL", &[])
         .push_some(" AND t.user_id = ?", filter.user_id)
         .push_some(" AND t.handler = ?", filter.task.as_ref())
@@ -239,7 +241,19 @@ fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>) {
         .push_some(" AND o.finished_at < ?", filter.finished_before);
     if let Some(like) = like {
         let text = Param::Text(like);
-        sql.push(" AND (t.name LIKE ? ESCAPE '!' OR t.handler LIKE ? ESCAPE '!')", &[text, text]);
+        sql.push(contains(tx), &[text, text]);
+    }
+}
+
+/// The search in names, whatever their case: each database has its own way to say so.
+fn contains(tx: &Tx) -> &'static str {
+    match tx {
+        Tx::Sqlite(_) => " AND (t.name LIKE ? ESCAPE '!' OR t.handler LIKE ? ESCAPE '!')",
+        Tx::Postgres(_) => " AND (t.name ILIKE ? ESCAPE '!' OR t.handler ILIKE ? ESCAPE '!')",
+        Tx::Mysql(_) => {
+            " AND (t.name COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'
+              OR CONVERT(t.handler USING utf8mb4) COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!')"
+        }
     }
 }
 

@@ -13,12 +13,13 @@ mod submit;
 mod sweep;
 
 pub use beat::{BeatItem, BeatResult};
-pub use claim::{ClaimSpec, Claims};
+pub use claim::{ClaimSpec, Claims, Hint};
 pub use finish::FinishItem;
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
 pub use note::Note;
 pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
+pub(crate) use submit::Gatherer;
 pub use submit::{Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome};
 pub use sweep::QueueDepth;

@@ -6,7 +6,8 @@ use taskloom_protocol::{Attempt, LogLine, Task, TaskError, json_null};
 use super::life::read_priority;
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{Row, first, params};
+use crate::row::{Row, first};
+use crate::sql::params;
 use crate::tx::Tx;
 
 /// What [`read_task`] reads, in its order.
@@ -24,7 +25,7 @@ w.name";
 pub(crate) const TASK_JOINS: &str = "
 LEFT JOIN blocked b ON b.id = t.id
 LEFT JOIN scheduled s ON s.id = t.id
-LEFT JOIN ready r ON r.queue = t.queue AND r.priority = t.priority AND r.id = t.id
+LEFT JOIN ready r ON r.queue = t.queue AND r.band = -t.priority AND r.id = t.id
 LEFT JOIN running n ON n.id = t.id
 LEFT JOIN outcomes o ON o.id = t.id
 LEFT JOIN workers w ON w.session = coalesce(n.session, o.session)";

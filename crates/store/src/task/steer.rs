@@ -7,7 +7,7 @@ use super::life::{Place, enter, leave, load};
 use super::note::Note;
 use super::step::{Scope, StepError, Stepped};
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::sql::params;
 
 /// What to change of a task that waits.
@@ -47,11 +47,17 @@ impl Store {
                     queue: change.queue.unwrap_or_else(|| standing.place.queue.clone()),
                     priority: change.priority.unwrap_or(standing.place.priority),
                 };
-                leave(tx, id, &standing.place, &before.phase).await?;
+                leave(tx, id, &standing.place, &before).await?;
                 let sql = "UPDATE tasks SET queue = ?, priority = ? WHERE id = ?";
                 tx.exec(sql, params![&place.queue, i64::from(place.priority.number()), id]).await?;
                 enter(tx, id, &place, &life, None, &Note::default()).await?;
-                Ok(Ok(Stepped { id, queue: place.queue, before: before.state(), life }))
+                Ok(Ok(Stepped {
+                    id,
+                    queue: place.queue,
+                    priority: place.priority,
+                    before: before.state(),
+                    life,
+                }))
             })
         })
         .await
@@ -74,9 +80,12 @@ impl Store {
                 if standing.life.state() != State::Running {
                     return Ok(Err(StepError::Refused(not_running(&standing.life))));
                 }
-                let sql = "UPDATE running SET progress = coalesce(?, progress), detail = coalesce(?, detail) WHERE id = ?";
-                tx.exec(sql, params![progress, detail.as_ref(), id]).await?;
-                Ok(Ok(standing.life))
+                let sql = "UPDATE running SET progress = coalesce(?, progress), detail = coalesce(?, detail) WHERE id = ? AND epoch = ?";
+                let row = params![progress, detail.as_ref(), id, standing.life.epoch];
+                match tx.exec(sql, row).await? {
+                    0 => Err(StoreError::Conflict("the attempt had just ended".into())),
+                    _ => Ok(Ok(standing.life)),
+                }
             })
         })
         .await

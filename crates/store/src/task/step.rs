@@ -1,8 +1,8 @@
 //! Carries out one step of the state machine, whatever it is, in the transaction at hand.
 
 use taskloom_model::{
-    Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Refusal, State, TaskId,
-    Timestamp, Transition, UserId, next,
+    Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Priority, Refusal, State,
+    TaskId, Timestamp, Transition, UserId, next,
 };
 
 use super::life::{Place, Standing, enter, leave, load, update};
@@ -10,6 +10,7 @@ use super::note::Note;
 use super::submit::take_unique_key;
 use crate::Store;
 use crate::error::Result;
+use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
 
@@ -75,6 +76,8 @@ pub struct Stepped {
     pub id: TaskId,
     /// Its queue.
     pub queue: String,
+    /// Its priority.
+    pub priority: Priority,
     /// Its state before.
     pub before: State,
     /// Its life now; a forgotten task keeps its last.
@@ -146,11 +149,17 @@ pub(crate) async fn release_from(
     // A chain of dependents is walked with a list, not with the stack: it may be long.
     let mut at = first;
     while at < steps.len() {
-        let ended = &steps[at];
-        at += 1;
-        if ended.life.state().is_terminal() && !ended.before.is_terminal() {
-            let (id, state) = (ended.id, ended.life.state());
-            release_children(tx, id, state, now, steps).await?;
+        let ended: Vec<(TaskId, State)> = steps[at..]
+            .iter()
+            .filter(|step| step.life.state().is_terminal() && !step.before.is_terminal())
+            .map(|step| (step.id, step.life.state()))
+            .collect();
+        at = steps.len();
+        for (parent, child, policy) in open_edges(tx, &ended).await? {
+            let state = ended.iter().find(|(id, _)| *id == parent).map(|(_, state)| *state);
+            if let Some(state) = state {
+                release(tx, parent, child, parent_end(state, policy), now, steps).await?;
+            }
         }
     }
     Ok(())
@@ -171,12 +180,12 @@ async fn write_transition(
         Effect::Forget => return forget(tx, id, &before, place, steps).await,
     };
     if std::mem::discriminant(&before.phase) == std::mem::discriminant(&after.phase) {
-        update(tx, id, &after).await?;
+        update(tx, id, &before, &after).await?;
     } else {
         if before.state() == State::Succeeded {
             keep_success(tx, id, &before, last_run).await?;
         }
-        leave(tx, id, &place, &before.phase).await?;
+        leave(tx, id, &place, &before).await?;
         let progress = note.progress.or(Some(trace.progress));
         let detail = note.detail.clone().or(trace.detail);
         let note = Note { progress, detail, ..note.clone() };
@@ -188,7 +197,13 @@ async fn write_transition(
     if let Some(end) = transition.attempt_end {
         keep_attempt(tx, id, &end, note).await?;
     }
-    steps.push(Stepped { id, queue: place.queue, before: before.state(), life: after });
+    steps.push(Stepped {
+        id,
+        queue: place.queue,
+        priority: place.priority,
+        before: before.state(),
+        life: after,
+    });
     Ok(())
 }
 
@@ -252,27 +267,40 @@ async fn keep_success(
     tx.exec(sql, end).await.map(drop)
 }
 
+/// The open edges of these parents, in the order in which their children are locked.
+async fn open_edges(tx: &mut Tx, ended: &[(TaskId, State)]) -> Result<Vec<(TaskId, TaskId, ParentPolicy)>> {
+    let parents: Vec<TaskId> = ended.iter().map(|(id, _)| *id).collect();
+    let sql = "SELECT parent_id, child_id, policy FROM edges WHERE is_open = 1 AND parent_id";
+    let read = |row: &mut Row<'_>| Ok((row.next()?, row.next()?, row.word()?));
+    let mut edges = tx.rows_in(sql, &[], &parents, "", read).await?;
+    if tx.is_shared() {
+        // Two transactions that release the same children lock them in one order.
+        edges.sort_unstable_by_key(|(_, child, _)| *child);
+    }
+    Ok(edges)
+}
+
 /// T10: a parent ended; each open edge is satisfied or broken once.
-async fn release_children(
+async fn release(
     tx: &mut Tx,
     parent: TaskId,
-    state: State,
+    child: TaskId,
+    end: ParentEnd,
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
-    let sql = "SELECT child_id, policy FROM edges WHERE parent_id = ? AND is_open = 1";
-    let children = tx.rows(sql, params![parent], |row| Ok((row.next::<TaskId>()?, row.word()?))).await?;
-    for (child, policy) in children {
-        let close = "UPDATE edges SET is_open = 0 WHERE parent_id = ? AND child_id = ?";
-        tx.exec(close, params![parent, child]).await?;
-        let Some(standing) = load(tx, child).await? else { continue };
-        let action = Action::ParentEnded(parent_end(state, policy));
-        // A child that another parent has ended, or a user cancelled, no longer cares.
-        if let Ok(transition) = next(&standing.life, &standing.rules, action, now, 0.0) {
-            write_transition(tx, child, standing, transition, &Note::default(), steps).await?;
-        }
+    // Another parent may end at the same time: one after the other counts down.
+    tx.lock("SELECT 1 FROM blocked WHERE id = ?", params![child]).await?;
+    let close = "UPDATE edges SET is_open = 0 WHERE parent_id = ? AND child_id = ? AND is_open = 1";
+    if tx.exec(close, params![parent, child]).await? == 0 {
+        return Ok(());
     }
-    Ok(())
+    let Some(standing) = load(tx, child).await? else { return Ok(()) };
+    // A child that another parent has ended, or a user cancelled, no longer cares.
+    match next(&standing.life, &standing.rules, Action::ParentEnded(end), now, 0.0) {
+        Ok(transition) => write_transition(tx, child, standing, transition, &Note::default(), steps).await,
+        Err(_) => Ok(()),
+    }
 }
 
 /// What a parent's end means to a child with this policy.
@@ -288,8 +316,8 @@ async fn forget(
     place: Place,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
+    leave(tx, id, &place, before).await?;
     for sql in [
-        "DELETE FROM outcomes WHERE id = ?",
         "DELETE FROM attempts WHERE task_id = ?",
         "DELETE FROM logs WHERE task_id = ?",
         "DELETE FROM artifacts WHERE task_id = ?",
@@ -305,6 +333,12 @@ async fn forget(
         tx.exec("DELETE FROM task_tags WHERE tag = ? AND task_id = ?", params![&tag, id]).await?;
     }
     tx.exec("DELETE FROM tasks WHERE id = ?", params![id]).await?;
-    steps.push(Stepped { id, queue: place.queue, before: before.state(), life: *before });
+    steps.push(Stepped {
+        id,
+        queue: place.queue,
+        priority: place.priority,
+        before: before.state(),
+        life: *before,
+    });
     Ok(())
 }

@@ -1,20 +1,24 @@
 //! T1: tasks come into being.
 
+mod gather;
+mod parents;
+mod postgres;
+mod unique_key;
+
+pub(crate) use gather::Gatherer;
+pub(crate) use unique_key::take_unique_key;
+
 use std::sync::Arc;
 
-use taskloom_model::{
-    Action, Backoff, Effect, Life, ParentPolicy, Priority, Rules, Start, State, TaskId, Timestamp, UserId,
-    next, start,
-};
+use taskloom_model::{Backoff, Life, ParentPolicy, Phase, Priority, Rules, TaskId, Timestamp, UserId};
 use taskloom_protocol::Json;
 use uuid::Uuid;
 
-use super::life::{Place, enter};
+use super::life::{INSERT_READY, Place, enter, ready_row};
 use super::note::Note;
-use super::step::parent_end;
 use crate::Store;
 use crate::error::{Result, StoreError};
-use crate::sql::params;
+use crate::sql::{Param, params};
 use crate::tx::Tx;
 
 /// A task as the store takes it: checked, defaults filled in.
@@ -80,6 +84,11 @@ impl NewTask {
     fn bytes(&self) -> usize {
         let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.get().len());
         200 + json(&self.args) + json(&self.kwargs) + json(&self.metadata)
+    }
+
+    /// Whether nothing but its own rows has to be looked at.
+    fn is_plain(&self) -> bool {
+        self.unique_key.is_none() && self.depends_on.is_empty()
     }
 
     fn place(&self) -> Place {
@@ -150,6 +159,11 @@ impl Store {
         let kib = u32::try_from(kib.clamp(1, crate::WAITING_KIB)).unwrap_or(1);
         let waiting = Arc::clone(&self.waiting_bytes).acquire_many_owned(kib).await;
         let waiting = waiting.map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        if let (Some(gatherer), true) = (self.gatherer(), submission.is_plain()) {
+            return gatherer.submit(submission, waiting).await;
+        }
+        // Held until the last try is over, also when the caller goes away.
+        let waiting = Arc::new(waiting);
         self.write(move |tx| {
             Box::pin(async move {
                 let submitted = submit(tx, &submission).await;
@@ -161,6 +175,13 @@ impl Store {
     }
 }
 
+impl Submission {
+    /// Whether its tasks need nothing but to be written: those can be written together with others'.
+    fn is_plain(&self) -> bool {
+        self.idempotency.is_none() && self.tasks.iter().all(NewTask::is_plain)
+    }
+}
+
 async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
@@ -169,17 +190,25 @@ async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
         return Ok(known);
     }
     // Parents first: nothing may be written before a rejection.
-    for (index, task) in submission.tasks.iter().enumerate() {
-        for parent in &task.depends_on {
-            if parent_state(tx, task, *parent).await?.is_none() {
-                return Ok(SubmitOutcome::Rejected(Rejected::UnknownParent { index, parent: *parent }));
-            }
-        }
-    }
+    let ends = match parents::ends(tx, &submission.tasks).await? {
+        Ok(ends) => ends,
+        Err(rejected) => return Ok(SubmitOutcome::Rejected(rejected)),
+    };
     let mut made = Vec::with_capacity(submission.tasks.len());
+    let mut written = Vec::with_capacity(submission.tasks.len());
     for task in submission.tasks.iter() {
-        made.push(submit_one(tx, task, now).await?);
+        if let Some(key) = &task.unique_key
+            && let Some(holder) = take_unique_key(tx, task.user_id, key, task.id).await?
+        {
+            made.push(Made::Existing(holder));
+            continue;
+        }
+        let life = parents::life(task, &ends, now);
+        written.push(Fresh { task, life, at: now });
+        made.push(Made::New(life));
     }
+    write(tx, &written).await?;
+    parents::link(tx, &written, &ends).await?;
     if let Some(idempotency) = &submission.idempotency {
         let ids = made.iter().zip(submission.tasks.iter()).map(|(made, task)| match made {
             Made::New(_) => task.id,
@@ -211,109 +240,102 @@ async fn remember(tx: &mut Tx, idempotency: &Idempotency, ids: &[TaskId], now: T
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     let Idempotency { user_id, key, request_hash } = idempotency;
     let sql = "INSERT INTO idempotency (user_id, idem_key, request_hash, task_ids, created_at) VALUES (?, ?, ?, ?, ?)";
-    tx.exec(sql, params![*user_id, key, request_hash, &ids, now]).await.map(drop)
+    tx.exec(sql, params![*user_id, key, request_hash, &ids, now]).await.map(drop).map_err(StoreError::raced)
 }
 
-/// A parent's state if it has ended, if it exists for the child's user.
-async fn parent_state(tx: &mut Tx, child: &NewTask, parent: TaskId) -> Result<Option<Option<State>>> {
-    let sql = "SELECT o.state FROM tasks t LEFT JOIN outcomes o ON o.id = t.id
-         WHERE t.id = ? AND t.user_id = ? AND t.deleted_at IS NULL";
-    tx.row(sql, params![parent, child.user_id], |row| row.opt_word()).await
+/// A task that is being written, with the life it begins.
+#[derive(Clone, Copy)]
+struct Fresh<'a> {
+    task: &'a NewTask,
+    life: Life,
+    at: Timestamp,
 }
 
-async fn submit_one(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<Made> {
-    if let Some(key) = &task.unique_key
-        && let Some(holder) = take_unique_key(tx, task.user_id, key, task.id).await?
-    {
-        return Ok(Made::Existing(holder));
+/// Writes tasks with the lives they begin.
+async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
+    match tx {
+        Tx::Postgres(pg) => {
+            postgres::insert(pg, tasks).await?;
+            for Fresh { task, life, .. } in tasks.iter().filter(|fresh| fresh.life.phase != Phase::Ready) {
+                enter(tx, task.id, &task.place(), life, None, &Note::default()).await?;
+            }
+        }
+        _ => insert(tx, tasks).await?,
     }
-    insert_task(tx, task, now).await?;
-    let life = link_parents(tx, task, now).await?;
-    enter(tx, task.id, &task.place(), &life, None, &Note::default()).await?;
-    for tag in &task.tags {
-        tx.exec("INSERT INTO task_tags (tag, task_id) VALUES (?, ?)", params![tag, task.id]).await?;
-    }
-    if let Some(at) = task.expires_at {
-        tx.exec("INSERT INTO expiries (expires_at, id) VALUES (?, ?)", params![at, task.id]).await?;
-    }
-    Ok(Made::New(life))
-}
-
-/// Takes the key for a task, unless a live task holds it: then gives that one.
-pub(crate) async fn take_unique_key(
-    tx: &mut Tx,
-    user_id: UserId,
-    key: &str,
-    id: TaskId,
-) -> Result<Option<TaskId>> {
-    let sql = "SELECT u.task_id, o.id, t.id, t.deleted_at FROM unique_keys u LEFT JOIN outcomes o ON o.id = u.task_id
-         LEFT JOIN tasks t ON t.id = u.task_id WHERE u.user_id = ? AND u.unique_key = ?";
-    let holder = tx
-        .row(sql, params![user_id, key], |row| {
-            let holder = row.next::<TaskId>()?;
-            let ended = row.next::<Option<Uuid>>()?.is_some();
-            let forgotten = row.next::<Option<Uuid>>()?.is_none();
-            let deleted = row.next::<Option<Timestamp>>()?.is_some();
-            Ok((holder, ended || forgotten || deleted))
-        })
-        .await?;
-    let sql = match holder {
-        Some((holder, false)) => return Ok(Some(holder)),
-        Some((_, true)) => "UPDATE unique_keys SET task_id = ? WHERE user_id = ? AND unique_key = ?",
-        None => "INSERT INTO unique_keys (task_id, user_id, unique_key) VALUES (?, ?, ?)",
-    };
-    tx.exec(sql, params![id, user_id, key]).await?;
-    Ok(None)
-}
-
-async fn insert_task(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<()> {
-    let backoff = task.backoff.as_ref().and_then(|b| serde_json::to_string(b).ok());
-    let tags = (!task.tags.is_empty()).then(|| serde_json::to_string(&task.tags).unwrap_or_default());
-    let row = params![
-        task.id,
-        task.user_id,
-        &task.handler,
-        &task.queue,
-        i64::from(task.priority.number()),
-        task.name.as_ref(),
-        task.task_type.as_ref(),
-        task.args.as_ref(),
-        task.kwargs.as_ref(),
-        task.max_attempts,
-        task.timeout_ms,
-        task.soft_timeout_ms,
-        backoff.as_ref(),
-        task.expires_at,
-        tags.as_ref(),
-        task.metadata.as_ref(),
-        task.model_id.as_ref(),
-        task.unique_key.as_ref(),
-        task.parent_id,
-        now,
-    ];
-    let sql = "INSERT INTO tasks (id, user_id, handler, queue, priority, name, task_type, args, kwargs, max_attempts,
-         timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key,
-         parent_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    tx.exec(sql, row).await.map(drop)
-}
-
-/// Writes the edges to the parents and gives the life that their ends so far leave to the child.
-async fn link_parents(tx: &mut Tx, task: &NewTask, now: Timestamp) -> Result<Life> {
-    let mut parents = task.depends_on.clone();
-    parents.sort_unstable();
-    parents.dedup();
-    let mut life = start(Start { run_at: task.run_at, deps_left: parents.len() as u32 }, now);
-    for parent in parents {
-        let ended = parent_state(tx, task, parent).await?.flatten();
-        let sql = "INSERT INTO edges (parent_id, child_id, policy, is_open) VALUES (?, ?, ?, ?)";
-        tx.exec(sql, params![parent, task.id, task.on_parent_failure.name(), ended.is_none()]).await?;
-        let Some(state) = ended else { continue };
-        let action = Action::ParentEnded(parent_end(state, task.on_parent_failure));
-        if let Ok(step) = next(&life, &task.rules(), action, now, 0.0)
-            && let Effect::Become(after) = step.effect
-        {
-            life = after;
+    let mut tags: Vec<Param<'_>> = Vec::new();
+    let mut expiries: Vec<Param<'_>> = Vec::new();
+    for Fresh { task, .. } in tasks {
+        for tag in &task.tags {
+            tags.extend::<[Param<'_>; 2]>([tag.into(), task.id.into()]);
+        }
+        if let Some(at) = task.expires_at {
+            expiries.extend::<[Param<'_>; 2]>([at.into(), task.id.into()]);
         }
     }
-    Ok(life)
+    tx.insert_many("INSERT INTO task_tags (tag, task_id)", 2, &tags).await?;
+    tx.insert_many("INSERT INTO expiries (expires_at, id)", 2, &expiries).await
+}
+
+async fn insert(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
+    let texts: Vec<Texts> = tasks.iter().map(|fresh| Texts::of(fresh.task)).collect();
+    let mut rows: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * COLUMNS);
+    for (fresh, texts) in tasks.iter().zip(&texts) {
+        rows.extend(task_row(fresh, texts));
+    }
+    tx.insert_many(INSERT, COLUMNS, &rows).await?;
+    let mut ready: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * 7);
+    for Fresh { task, life, .. } in tasks {
+        if life.phase == Phase::Ready {
+            ready.extend(ready_row(task.id, &task.queue, task.priority, life));
+        } else {
+            enter(tx, task.id, &task.place(), life, None, &Note::default()).await?;
+        }
+    }
+    tx.insert_many(INSERT_READY, 7, &ready).await
+}
+
+/// What has to be put into words for a row.
+struct Texts {
+    backoff: Option<String>,
+    tags: Option<String>,
+}
+
+impl Texts {
+    fn of(task: &NewTask) -> Self {
+        Self {
+            backoff: task.backoff.as_ref().and_then(|b| serde_json::to_string(b).ok()),
+            tags: (!task.tags.is_empty()).then(|| serde_json::to_string(&task.tags).unwrap_or_default()),
+        }
+    }
+}
+
+/// The columns of [`task_row`].
+const COLUMNS: usize = 20;
+const INSERT: &str = "INSERT INTO tasks (id, user_id, handler, queue, priority, name, task_type, args, kwargs, max_attempts,
+     timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key, parent_id, created_at)";
+
+fn task_row<'a>(fresh: &Fresh<'a>, texts: &'a Texts) -> [Param<'a>; COLUMNS] {
+    let task = fresh.task;
+    [
+        task.id.into(),
+        task.user_id.into(),
+        (&task.handler).into(),
+        (&task.queue).into(),
+        i64::from(task.priority.number()).into(),
+        task.name.as_ref().into(),
+        task.task_type.as_ref().into(),
+        task.args.as_ref().into(),
+        task.kwargs.as_ref().into(),
+        task.max_attempts.into(),
+        task.timeout_ms.into(),
+        task.soft_timeout_ms.into(),
+        texts.backoff.as_ref().into(),
+        task.expires_at.into(),
+        texts.tags.as_ref().into(),
+        task.metadata.as_ref().into(),
+        task.model_id.as_ref().into(),
+        task.unique_key.as_ref().into(),
+        task.parent_id.into(),
+        fresh.at.into(),
+    ]
 }

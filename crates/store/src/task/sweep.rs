@@ -1,5 +1,7 @@
 //! What the background loops find: tasks that are due, lost, expired or forgotten.
 
+mod promote;
+
 use std::time::Duration;
 
 use taskloom_model::{Action, TaskId, Timestamp};
@@ -8,7 +10,8 @@ use super::life::id_at;
 use super::step::{Request, Stepped, step};
 use crate::Store;
 use crate::error::Result;
-use crate::sql::{Row, first, params};
+use crate::row::{Row, first};
+use crate::sql::params;
 use crate::tx::Tx;
 
 /// How many tasks stand where.
@@ -27,6 +30,9 @@ pub struct QueueDepth {
 impl Store {
     /// T2: makes up to `limit` due tasks ready.
     pub async fn task_promote(&self, now: Timestamp, limit: u32) -> Result<Vec<Stepped>> {
+        if !self.is_exclusive() {
+            return self.write(move |tx| Box::pin(async move { promote::due(tx, now, limit).await })).await;
+        }
         let ids = self
             .point(move |tx| {
                 Box::pin(async move {
@@ -36,6 +42,24 @@ impl Store {
             })
             .await?;
         self.step_each(ids, |_| (Action::Promote, 0.0), now).await
+    }
+
+    /// Which of these queues have ready tasks, and how many, counted up to `most`.
+    pub async fn task_ready_in(&self, queues: Vec<String>, most: u32) -> Result<Vec<(String, usize)>> {
+        self.point(move |tx| {
+            Box::pin(async move {
+                let mut found = Vec::new();
+                for queue in queues {
+                    let sql = "SELECT count(*) FROM (SELECT 1 FROM ready WHERE queue = ? LIMIT ?) counted";
+                    let ready = tx.number(sql, params![&queue, most]).await?;
+                    if ready > 0 {
+                        found.push((queue, ready as usize));
+                    }
+                }
+                Ok(found)
+            })
+        })
+        .await
     }
 
     /// When the next scheduled task is due.
@@ -158,15 +182,21 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let mut more = false;
+                // The select within a select is for MySQL, which takes neither a limit nor its own table there.
                 for (sql, before) in [
                     (
-                        "DELETE FROM idempotency WHERE (user_id, idem_key) IN
-                         (SELECT user_id, idem_key FROM idempotency WHERE created_at < ? LIMIT ?)",
+                        "DELETE FROM idempotency WHERE (user_id, idem_key) IN (SELECT user_id, idem_key FROM
+                         (SELECT user_id, idem_key FROM idempotency WHERE created_at < ? LIMIT ?) old)",
                         keys_before,
                     ),
-                    ("DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE expires_at < ? LIMIT ?)", keys_before),
                     (
-                        "DELETE FROM workers WHERE session IN (SELECT session FROM workers WHERE last_seen < ? LIMIT ?)",
+                        "DELETE FROM logins WHERE id IN (SELECT id FROM
+                         (SELECT id FROM logins WHERE expires_at < ? LIMIT ?) old)",
+                        keys_before,
+                    ),
+                    (
+                        "DELETE FROM workers WHERE session IN (SELECT session FROM
+                         (SELECT session FROM workers WHERE last_seen < ? LIMIT ?) old)",
                         workers_before,
                     ),
                 ] {
@@ -184,10 +214,10 @@ impl Store {
     }
 
     /// Takes a step with each task; one that another process took first is left out. Idle loops never get to the writer.
-    async fn step_each(
+    pub(crate) async fn step_each(
         &self,
         ids: Vec<TaskId>,
-        action: impl Fn(TaskId) -> (Action, f64) + Send + Sync + 'static,
+        action: impl Fn(TaskId) -> (Action, f64) + Clone + Send + Sync + 'static,
         now: Timestamp,
     ) -> Result<Vec<Stepped>> {
         if ids.is_empty() {

@@ -1,25 +1,21 @@
 //! Random lives, once through the pure state machine and once through the store: they must not differ.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use taskloom_model::{
-    Action, Backoff, Effect, Finish, Life, ParentPolicy, Phase, Priority, Reason, Rules, Start, Timestamp,
-    next, start,
+    Action, Effect, Finish, Life, ParentPolicy, Phase, Reason, Rules, Start, Timestamp, next, start,
 };
-use taskloom_protocol::{Register, Task, TaskRef};
-use taskloom_store::{
-    BeatItem, ClaimSpec, FinishItem, Made, NewTask, NewWorker, Note, Request, Store, StoreOptions,
-    Submission, SubmitOutcome,
-};
+use taskloom_protocol::{Task, TaskRef};
+use taskloom_store::{BeatItem, ClaimSpec, FinishItem, NewTask, Note, Request, Store};
 use uuid::Uuid;
 
-const LEASE: Duration = Duration::from_secs(15);
-const GRACE: Duration = Duration::from_secs(5);
-const RANDOM: f64 = 0.5;
+use crate::databases::{Home, Kind, on_every_database};
+use crate::support::{
+    GRACE, LEASE, RANDOM, at, blocking, clear, end_by_success, new_task, plain, register, submit, worker,
+};
 
 #[derive(Debug, Clone)]
 enum Draw {
@@ -55,10 +51,6 @@ fn draw() -> impl Strategy<Value = Draw> {
         2 => right.prop_map(Draw::Drain),
         2 => Just(Draw::Retry),
     ]
-}
-
-fn worker(number: u8) -> Uuid {
-    Uuid::from_u128(1_000 + u128::from(number))
 }
 
 /// One task in both worlds.
@@ -106,6 +98,7 @@ impl Both {
                     limit: 5,
                     lease: LEASE,
                     now,
+                    hints: Arc::new([]),
                 };
                 store.task_claim(spec).await.unwrap();
                 self.model(Action::Claim { session: worker(*who), lease: LEASE })
@@ -175,200 +168,114 @@ impl Both {
     }
 }
 
-fn new_task(rules: &Rules, run_at: Option<Timestamp>) -> NewTask {
-    NewTask {
-        id: Uuid::now_v7(),
-        user_id: Uuid::from_u128(1),
-        handler: "demo.echo".into(),
-        queue: "default".into(),
-        priority: Priority::Normal,
-        name: None,
-        task_type: None,
-        args: None,
-        kwargs: None,
-        max_attempts: rules.max_attempts,
-        timeout_ms: rules.timeout.map(|t| t.as_millis() as u64),
-        soft_timeout_ms: None,
-        backoff: Some(rules.backoff),
-        run_at,
-        expires_at: rules.expires_at,
-        tags: vec!["one".into()],
-        metadata: None,
-        model_id: None,
-        parent_id: None,
-        depends_on: vec![],
-        on_parent_failure: ParentPolicy::Skip,
-        unique_key: None,
-    }
-}
-
-async fn open() -> (Store, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let options = StoreOptions {
-        synchronous: taskloom_store::Synchronous::Normal,
-        ..StoreOptions::sqlite(dir.path().join("t.db"))
-    };
-    let store = Store::open(&options).unwrap();
-    for number in 0..3 {
-        let hello = Register {
-            protocol: 1,
-            session: worker(number),
-            name: format!("w{number}"),
-            queues: vec!["default".into()],
-            handlers: vec![],
-            concurrency: 1,
-            version: String::new(),
-        };
-        store.worker_register(NewWorker { hello, embedded: false }, Timestamp::MIN).await.unwrap();
-    }
-    (store, dir)
-}
-
-async fn submit(store: &Store, task: NewTask, now: Timestamp) -> Life {
-    let submission = Submission { tasks: vec![task].into(), idempotency: None, now };
-    match store.task_submit(submission).await.unwrap() {
-        SubmitOutcome::Done(made) => match made[..] {
-            [Made::New(life)] => life,
-            ref other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
-}
-
 fn rules() -> impl Strategy<Value = Rules> {
     (1u32..4, prop::option::of(1u64..40), prop::option::of(0u64..500)).prop_map(
         |(max_attempts, timeout, expires)| Rules {
             max_attempts,
             timeout: timeout.map(Duration::from_secs),
-            backoff: Backoff::default(),
+            backoff: taskloom_model::Backoff::default(),
             expires_at: expires.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))),
         },
     )
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
-
-    #[test]
-    fn the_store_lives_what_the_model_decides(
-        rules in rules(),
-        delay in prop::option::of(0u64..60),
-        draws in prop::collection::vec((draw(), 0u64..30), 1..40),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let (store, _dir) = open().await;
-            let mut now = Timestamp::MIN.plus(Duration::from_secs(1));
-            let run_at = delay.map(|s| now.plus(Duration::from_secs(s)));
-            let task = new_task(&rules, run_at);
-            let id = task.id;
-            let life = submit(&store, task, now).await;
-            assert_eq!(life, start(Start { run_at, deps_left: 0 }, now));
-            let mut both = Both { store, id, rules, life, now };
-            for (draw, seconds) in draws {
-                now = now.plus(Duration::from_secs(seconds));
-                both.now = now;
-                both.take(&draw).await;
-                both.compare(&draw).await;
-            }
-            assert_eq!(both.store.check().await.unwrap(), vec![]);
-        });
-    }
-
-    #[test]
-    fn children_follow_their_parents(
-        policies in prop::collection::vec(0usize..3, 1..6),
-        parents in 1usize..4,
-        ends in prop::collection::vec(0u8..3, 4),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let (store, _dir) = open().await;
-            let now = Timestamp::MIN.plus(Duration::from_secs(1));
-            let rules = Rules { max_attempts: 1, timeout: None, backoff: Backoff::default(), expires_at: None };
-            let mut parent_ids = Vec::new();
-            for _ in 0..parents {
-                let task = new_task(&rules, None);
-                parent_ids.push(task.id);
-                submit(&store, task, now).await;
-            }
-            let mut children = Vec::new();
-            for policy in &policies {
-                let policy = ParentPolicy::ALL[*policy];
-                let child = NewTask { depends_on: parent_ids.clone(), on_parent_failure: policy, ..new_task(&rules, None) };
-                let grandchild = NewTask { depends_on: vec![child.id], ..new_task(&rules, None) };
-                children.push((child.id, policy, grandchild.id));
-                submit(&store, child, now).await;
-                submit(&store, grandchild, now).await;
-            }
-            let ends = &ends[..parents];
-            for (parent, end) in parent_ids.iter().zip(ends) {
-                if *end == 0 {
-                    end_by_success(&store, *parent, now).await;
-                } else {
-                    // By force: an earlier claim may hold it.
-                    let cancel = Request::new(*parent, Action::Cancel { force: true });
-                    store.task_step(cancel, now).await.unwrap().unwrap();
-                }
-            }
-            let broken = ends.iter().any(|end| *end != 0);
-            for (child, policy, grandchild) in children {
-                let child = store.task_get(child, None).await.unwrap().unwrap();
-                let grandchild = store.task_get(grandchild, None).await.unwrap().unwrap();
-                let expected = match (broken, policy) {
-                    (false, _) | (true, ParentPolicy::Run) => ("ready", None, "blocked"),
-                    (true, ParentPolicy::Skip) => ("revoked", Some(Reason::DependencyFailed), "revoked"),
-                    (true, ParentPolicy::Fail) => ("failed", Some(Reason::DependencyFailed), "revoked"),
-                };
-                assert_eq!((child.state.name(), child.reason, grandchild.state.name()), expected);
-                assert_eq!(child.parent_ids.len(), parents);
-            }
-            assert_eq!(store.check().await.unwrap(), vec![]);
-        });
-    }
+/// Runs a property on one database, which is made once: each case leaves nothing alive behind.
+fn property<S: Strategy + 'static>(
+    home: &Home,
+    strategy: S,
+    case: impl AsyncFn(&Store, S::Value) + Clone + Send + Sync + 'static,
+) where
+    S::Value: Send,
+{
+    let cases = if home.kind == Kind::Sqlite { 120 } else { 40 };
+    let options = home.options.clone();
+    let mut runner =
+        TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let store = runtime.block_on(async {
+        let store = Store::open(&options).await.unwrap();
+        register(&store).await;
+        store
+    });
+    let verdict = runner.run(&strategy, |value| {
+        runtime.block_on(case(&store, value));
+        Ok(())
+    });
+    verdict.unwrap();
+    assert_eq!(runtime.block_on(store.check()).unwrap(), vec![]);
 }
 
-async fn end_by_success(store: &Store, id: Uuid, now: Timestamp) {
-    let queues: Arc<[String]> = vec!["default".to_owned()].into();
-    let spec =
-        ClaimSpec { session: worker(1), queues, handlers: Arc::default(), limit: 100, lease: LEASE, now };
-    let mut claimed = store.task_claim(spec).await.unwrap().claimed;
-    claimed.retain(|task| task.id == id);
-    let epoch = match claimed.first() {
-        Some(task) => task.epoch,
-        None => store.task_get(id, None).await.unwrap().unwrap().epoch,
-    };
-    let item = FinishItem {
-        task: TaskRef { id, epoch },
-        finish: Finish::Success,
-        note: Note::default(),
-        logs: vec![],
-        random: RANDOM,
-    };
-    let (_, lost) = store.task_finish(worker(1), vec![item], now).await.unwrap();
-    assert_eq!(lost, vec![]);
+on_every_database! { the_store_lives_what_the_model_decides, children_follow_their_parents }
+
+async fn the_store_lives_what_the_model_decides(home: Home) {
+    let draws = prop::collection::vec((draw(), 0u64..30), 1..40);
+    let strategy = (rules(), prop::option::of(0u64..60), draws);
+    blocking(move || property(&home, strategy, one_life)).await;
 }
 
-#[tokio::test]
-async fn nothing_is_acknowledged_once_the_file_is_gone() {
-    let (store, dir) = open().await;
-    store.ping().await.unwrap();
-    std::fs::remove_file(dir.path().join("t.db")).unwrap();
-    // The file is looked at now and then, not at every write.
-    let noticed = async {
-        while store.ping().await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+async fn one_life(store: &Store, (rules, delay, draws): (Rules, Option<u64>, Vec<(Draw, u64)>)) {
+    let mut now = at(1);
+    let run_at = delay.map(|s| now.plus(Duration::from_secs(s)));
+    let task = new_task(&rules, run_at);
+    let id = task.id;
+    let life = submit(store, task, now).await;
+    assert_eq!(life, start(Start { run_at, deps_left: 0 }, now));
+    let mut both = Both { store: store.clone(), id, rules, life, now };
+    for (draw, seconds) in draws {
+        now = now.plus(Duration::from_secs(seconds));
+        both.now = now;
+        both.take(&draw).await;
+        both.compare(&draw).await;
+    }
+    clear(store, now).await;
+}
+
+async fn children_follow_their_parents(home: Home) {
+    let policies = prop::collection::vec(0usize..3, 1..6);
+    let strategy = (policies, 1usize..4, prop::collection::vec(0u8..3, 4));
+    blocking(move || property(&home, strategy, one_family)).await;
+}
+
+async fn one_family(store: &Store, (policies, parents, ends): (Vec<usize>, usize, Vec<u8>)) {
+    let now = at(1);
+    let rules = Rules { max_attempts: 1, ..plain() };
+    let mut parent_ids = Vec::new();
+    for _ in 0..parents {
+        let task = new_task(&rules, None);
+        parent_ids.push(task.id);
+        submit(store, task, now).await;
+    }
+    let mut children = Vec::new();
+    for policy in &policies {
+        let policy = ParentPolicy::ALL[*policy];
+        let child =
+            NewTask { depends_on: parent_ids.clone(), on_parent_failure: policy, ..new_task(&rules, None) };
+        let grandchild = NewTask { depends_on: vec![child.id], ..new_task(&rules, None) };
+        children.push((child.id, policy, grandchild.id));
+        submit(store, child, now).await;
+        submit(store, grandchild, now).await;
+    }
+    let ends = &ends[..parents];
+    for (parent, end) in parent_ids.iter().zip(ends) {
+        if *end == 0 {
+            end_by_success(store, *parent, now).await;
+        } else {
+            // By force: an earlier claim may hold it.
+            let cancel = Request::new(*parent, Action::Cancel { force: true });
+            store.task_step(cancel, now).await.unwrap().unwrap();
         }
-    };
-    tokio::time::timeout(Duration::from_secs(30), noticed).await.unwrap();
-    let submission = Submission {
-        tasks: vec![new_task(
-            &Rules { max_attempts: 1, timeout: None, backoff: Backoff::default(), expires_at: None },
-            None,
-        )]
-        .into(),
-        idempotency: None,
-        now: Timestamp::MIN,
-    };
-    assert!(matches!(store.task_submit(submission).await, Err(taskloom_store::StoreError::Unavailable(_))));
+    }
+    let broken = ends.iter().any(|end| *end != 0);
+    for (child, policy, grandchild) in children {
+        let child = store.task_get(child, None).await.unwrap().unwrap();
+        let grandchild = store.task_get(grandchild, None).await.unwrap().unwrap();
+        let expected = match (broken, policy) {
+            (false, _) | (true, ParentPolicy::Run) => ("ready", None, "blocked"),
+            (true, ParentPolicy::Skip) => ("revoked", Some(Reason::DependencyFailed), "revoked"),
+            (true, ParentPolicy::Fail) => ("failed", Some(Reason::DependencyFailed), "revoked"),
+        };
+        assert_eq!((child.state.name(), child.reason, grandchild.state.name()), expected);
+        assert_eq!(child.parent_ids.len(), parents);
+    }
+    clear(store, now).await;
 }

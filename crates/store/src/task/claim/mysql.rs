@@ -1,0 +1,149 @@
+//! The claim on MySQL and MariaDB: rows are locked past those that others have locked, then moved in sets.
+//!
+//! Neither has UPDATE or INSERT … SELECT … RETURNING, MySQL has no RETURNING at all: so a claim reads, then writes.
+
+use std::collections::HashMap;
+
+use taskloom_model::{Effect, Life, Phase, State, TaskId};
+use uuid::Uuid;
+
+use super::{CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
+use crate::error::Result;
+use crate::row::Row;
+use crate::sql::{Param, params};
+use crate::task::life::{self, Place};
+use crate::tx::Tx;
+
+/// Tasks whose arguments are read at once.
+const CHUNK: usize = 256;
+
+pub(super) async fn claim(
+    tx: &mut Tx,
+    spec: &ClaimSpec,
+    queue: &str,
+    room: u32,
+    claims: &mut Claims,
+) -> Result<()> {
+    let (before, late) = (claims.claimed.len(), claims.expired_ids.len());
+    let head = if spec.hints.is_empty() {
+        head(tx, spec, queue, room).await?
+    } else {
+        hinted(tx, spec, queue).await?
+    };
+    let seen = head.len();
+    let passed_by = take(tx, spec, queue, room, head, claims).await?;
+    let used = (claims.claimed.len() - before + claims.expired_ids.len() - late) as u32;
+    let left = room.saturating_sub(used);
+    // Only when the head holds what this worker does not know is it worth looking further.
+    if spec.hints.is_empty() && left > 0 && seen >= room as usize && passed_by > 0 && !claims.cut {
+        let mut further = self::head(tx, spec, queue, left.saturating_add(PASSED_BY)).await?;
+        further.retain(|row| !claims.expired_ids.contains(&row.0));
+        take(tx, spec, queue, left, further, claims).await?;
+    }
+    Ok(())
+}
+
+/// A row of `ready`: its id, band and life.
+type Head = (TaskId, i64, Life);
+
+async fn head(tx: &mut Tx, spec: &ClaimSpec, queue: &str, look_at: u32) -> Result<Vec<Head>> {
+    let sql = "SELECT id, band, epoch, attempt, crashes, refunds FROM ready
+         WHERE queue = ? AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+         ORDER BY band, id LIMIT ? FOR UPDATE SKIP LOCKED";
+    tx.rows(sql, params![queue, spec.session, look_at], read_head).await
+}
+
+/// Those of the hinted tasks that are ready and that nobody else takes right now.
+async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str) -> Result<Vec<Head>> {
+    let hints = spec.hinted(queue);
+    let mut bands: Vec<i64> = hints.iter().map(|hint| hint.0).collect();
+    bands.sort_unstable();
+    bands.dedup();
+    let sql = "SELECT id, band, epoch, attempt, crashes, refunds FROM ready
+         WHERE queue = ? AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+         AND band = ? AND id";
+    let mut found = Vec::new();
+    for band in bands {
+        let ids: Vec<Uuid> = hints.iter().filter(|hint| hint.0 == band).map(|hint| hint.1).collect();
+        let given = params![queue, spec.session, band];
+        found.extend(tx.rows_in(sql, given, &ids, " FOR UPDATE SKIP LOCKED", read_head).await?);
+    }
+    Ok(found)
+}
+
+fn read_head(row: &mut Row<'_>) -> Result<Head> {
+    let (id, band) = (row.next()?, row.next()?);
+    let (epoch, attempt) = (row.next()?, row.next()?);
+    Ok((id, band, Life { epoch, attempt, crashes: row.next()?, refunds: row.next()?, phase: Phase::Ready }))
+}
+
+/// Takes up to `room` of these; gives how many were of handlers that the worker does not know.
+async fn take(
+    tx: &mut Tx,
+    spec: &ClaimSpec,
+    queue: &str,
+    room: u32,
+    head: Vec<Head>,
+    claims: &mut Claims,
+) -> Result<usize> {
+    let (mut passed_by, mut bytes, mut taken) = (0, 0, Vec::new());
+    for chunk in head.chunks(CHUNK) {
+        if claims.cut || taken.len() >= room as usize {
+            break;
+        }
+        let mut tasks = asked(tx, chunk).await?;
+        for (id, band, _) in chunk {
+            let Some(candidate) = tasks.remove(id) else { continue };
+            if !candidate.is_for(&spec.handlers) {
+                passed_by += 1;
+                continue;
+            }
+            claims.cut = bytes >= CLAIM_BYTES;
+            if claims.cut || taken.len() >= room as usize {
+                break;
+            }
+            match candidate.decide(spec).map(|step| step.effect) {
+                Some(Effect::Become(life)) if life.state() == State::Running => {
+                    bytes += candidate.bytes();
+                    taken.push((*band, *id, life));
+                    let place = Place { queue: queue.to_owned(), priority: candidate.priority };
+                    claims.claimed.push(candidate.claimed(place, &life));
+                }
+                _ => claims.expired_ids.push(*id),
+            }
+        }
+    }
+    hold(tx, queue, &taken).await?;
+    Ok(passed_by)
+}
+
+/// What was asked of the tasks in this part of the head.
+async fn asked(tx: &mut Tx, chunk: &[Head]) -> Result<HashMap<TaskId, Candidate>> {
+    let ids: Vec<Uuid> = chunk.iter().map(|row| row.0).collect();
+    let places: HashMap<TaskId, &Head> = chunk.iter().map(|row| (row.0, row)).collect();
+    let sql = "SELECT id, user_id, handler, args, kwargs, max_attempts, timeout_ms, soft_timeout_ms, expires_at, created_at
+         FROM tasks WHERE id";
+    let read = |row: &mut Row<'_>| {
+        let id: TaskId = row.next()?;
+        let place = places.get(&id);
+        place.map(|(_, band, life)| Candidate::asked(row, id, *band, *life)).transpose()
+    };
+    let found = tx.rows_in(sql, &[], &ids, "", read).await?;
+    Ok(found.into_iter().flatten().map(|candidate| (candidate.id, candidate)).collect())
+}
+
+/// Moves rows that this transaction has locked from `ready` to `running`.
+async fn hold(tx: &mut Tx, queue: &str, taken: &[(i64, TaskId, Life)]) -> Result<()> {
+    let mut bands: Vec<i64> = taken.iter().map(|row| row.0).collect();
+    bands.dedup();
+    for band in bands {
+        let ids: Vec<Uuid> = taken.iter().filter(|row| row.0 == band).map(|row| row.1).collect();
+        tx.exec_in("DELETE FROM ready WHERE queue = ? AND band = ? AND id", params![queue, band], &ids)
+            .await?;
+    }
+    let mut rows: Vec<Param<'_>> = Vec::with_capacity(taken.len() * life::RUNNING_COLUMNS);
+    for (_, id, life) in taken {
+        rows.extend(life::running_row(*id, life));
+    }
+    tx.insert_many(life::INSERT_RUNNING, life::RUNNING_COLUMNS, &rows).await
+}

@@ -1,0 +1,180 @@
+//! The claim on PostgreSQL: one statement, which is a transaction by itself.
+
+use std::sync::LazyLock;
+
+use taskloom_model::{Effect, TaskId};
+use tokio_postgres::types::ToSql;
+
+use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
+use crate::error::Result;
+use crate::postgres::{Session, Values};
+use crate::row::Row;
+use crate::sql::Param;
+use crate::task::life::{Place, band};
+
+/// Locks the head of the queue, leaves out what others have locked, and moves what is wanted to `running`.
+///
+/// - `head` is the only scan: a range of the key, from its start.
+/// - `wanted` numbers what this worker may have, in the order of `head`, and adds up its size, so that one claim never
+///   carries too much.
+/// - Rows are deleted by their place (ctid), which `head` has locked: a join would be planned as one.
+/// - What comes too late is told, and stays where it is.
+static CLAIM: LazyLock<String> = LazyLock::new(|| claiming(""));
+
+/// The same for tasks that a dispatcher handed out: by their keys.
+static CLAIM_HINTED: LazyLock<String> =
+    LazyLock::new(|| claiming("AND (band, id) IN (SELECT * FROM unnest(?::int[], ?::uuid[]))"));
+
+fn claiming(which: &str) -> String {
+    format!(
+        "WITH head AS MATERIALIZED (
+  SELECT ctid AS place, band, id FROM ready
+  WHERE queue = ? {which} AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+  ORDER BY band, id LIMIT ? FOR UPDATE SKIP LOCKED
+), wanted AS MATERIALIZED (
+  SELECT h.place, h.band, t.id, t.user_id, t.handler, t.args, t.kwargs, t.max_attempts, t.timeout_ms, t.soft_timeout_ms,
+         t.expires_at, t.created_at, coalesce(t.expires_at <= ?, false) AS is_late, count(*) OVER before AS number,
+         coalesce(sum(coalesce(octet_length(t.args), 0) + coalesce(octet_length(t.kwargs), 0)) OVER before, 0) AS carried
+  FROM head h JOIN tasks t ON t.id = h.id WHERE ?::int = 1 OR t.handler = ANY (?)
+  WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+), gone AS (
+  DELETE FROM ready WHERE ctid = ANY (ARRAY(
+    SELECT place FROM wanted WHERE NOT is_late AND number < ? AND carried < ?))
+  RETURNING id, band, epoch, attempt, crashes, refunds
+), held AS (
+  INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until, deadline, started_at, cancel,
+                       progress, logged)
+  SELECT g.id, g.epoch + 1, g.attempt + 1, g.crashes, g.refunds, ?::uuid, ?::bigint, ?::bigint + w.timeout_ms * 1000,
+         ?::bigint, 0, 0, 0
+  FROM gone g JOIN wanted w ON w.id = g.id
+)
+SELECT s.seen, s.known, t.id, r.id IS NOT NULL, {CANDIDATE}
+FROM (SELECT (SELECT count(*) FROM head) AS seen, (SELECT count(*) FROM wanted) AS known) s
+LEFT JOIN (wanted t LEFT JOIN gone r ON r.id = t.id) ON r.id IS NOT NULL OR t.is_late"
+    )
+}
+
+pub(super) async fn claim(
+    session: &mut Session,
+    spec: &ClaimSpec,
+    queue: &str,
+    room: u32,
+    claims: &mut Claims,
+) -> Result<()> {
+    let found = take(session, spec, queue, room, room, claims).await?;
+    // Only when the head holds what this worker does not know is it worth looking further.
+    let left = room.saturating_sub(found.used);
+    if spec.hints.is_empty()
+        && left > 0
+        && found.seen >= u64::from(room)
+        && found.known < found.seen
+        && !claims.cut
+    {
+        take(session, spec, queue, left, left.saturating_add(PASSED_BY), claims).await?;
+    }
+    Ok(())
+}
+
+/// What one statement found.
+#[derive(Default)]
+struct Found {
+    /// Rows looked at.
+    seen: u64,
+    /// Those of handlers that the worker knows.
+    known: u64,
+    /// Those taken or too late.
+    used: u32,
+}
+
+async fn take(
+    session: &mut Session,
+    spec: &ClaimSpec,
+    queue: &str,
+    room: u32,
+    look_at: u32,
+    claims: &mut Claims,
+) -> Result<Found> {
+    let handlers: Values<'_> = spec.handlers.iter().collect();
+    let [queue_name, worker, now] =
+        [queue.into(), spec.session.into(), spec.now.into()].map(|p: Param<'_>| p);
+    let [look_at, all, most] =
+        [look_at.into(), spec.handlers.is_empty().into(), room.into()].map(|p: Param<'_>| p);
+    let bytes = Param::from(CLAIM_BYTES as u64);
+    let until = Param::from(spec.now.plus(spec.lease));
+    let (bands, ids): (Vec<i64>, Vec<TaskId>) = spec.hinted(queue).into_iter().unzip();
+    let (bands, ids): (Values<'_>, Values<'_>) = (bands.into_iter().collect(), ids.into_iter().collect());
+    let mut params: Vec<&(dyn ToSql + Sync)> = vec![&queue_name];
+    if !spec.hints.is_empty() {
+        params.extend::<[&(dyn ToSql + Sync); 2]>([&bands, &ids]);
+    }
+    params.extend::<[&(dyn ToSql + Sync); 11]>([
+        &worker, &look_at, &now, &all, &handlers, &most, &bytes, &worker, &until, &now, &now,
+    ]);
+    let claim = if spec.hints.is_empty() { &CLAIM } else { &CLAIM_HINTED };
+    let rows = session.query_any(claim, &params).await?;
+    let mut found = Found::default();
+    for row in &rows {
+        let mut row = Row::postgres(row);
+        (found.seen, found.known) = (row.next()?, row.next()?);
+        let (Some(id), is_taken) = (row.next::<Option<TaskId>>()?, row.next::<bool>()?) else { break };
+        found.used += 1;
+        if !is_taken {
+            claims.expired_ids.push(id);
+            continue;
+        }
+        let candidate = Candidate::read(&mut row)?;
+        let place = Place { queue: queue.to_owned(), priority: candidate.priority };
+        if let Some(Effect::Become(life)) = candidate.decide(spec).map(|step| step.effect) {
+            claims.claimed.push(candidate.claimed(place, &life));
+        }
+    }
+    claims.claimed.sort_by_key(|task| (band(task.priority), task.id));
+    // Known, in time, and yet not taken: it was too much, by number or by size.
+    claims.cut = u64::from(found.used) < found.known.min(u64::from(room));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use taskloom_model::Timestamp;
+
+    use super::CLAIM;
+    use crate::row::first;
+    use crate::tx::Tx;
+    use crate::{Store, StoreOptions};
+
+    /// The plan is a walk along the queue's key and look-ups by key, though the statistics know nothing of the rows.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_claims_plan_only_walks_keys() {
+        let Some(server) = taskloom_testkit::postgres() else { return };
+        let store =
+            Store::open(&StoreOptions::network(server.fresh_database().parse().unwrap())).await.unwrap();
+        let plan = store.write(|tx| Box::pin(async move { explain(tx).await })).await.unwrap();
+        insta::assert_snapshot!(plan.join("\n"));
+    }
+
+    async fn explain(tx: &mut Tx) -> crate::Result<Vec<String>> {
+        tx.exec(
+            "INSERT INTO ready (queue, band, id, epoch, attempt, crashes, refunds)
+             SELECT 'default', -2, gen_random_uuid(), 0, 0, 0, 0 FROM generate_series(1, 10000)",
+            &[],
+        )
+        .await?;
+        let mut number = 0;
+        let numbered: String = CLAIM
+            .split('?')
+            .map(|part| {
+                number += 1;
+                if number == 1 { part.to_owned() } else { format!("${}{part}", number - 1) }
+            })
+            .collect();
+        let Tx::Postgres(session) = tx else { panic!("no PostgreSQL") };
+        session.run(&format!("PREPARE claim AS {numbered}")).await?;
+        let id = "'00000000-0000-0000-0000-000000000001'";
+        let now = Timestamp::MIN.as_micros();
+        let values = format!(
+            "'default', {id}, 100, {now}, 0, ARRAY['demo.echo'], 100, 4000000, {id}, {now}, {now}, {now}"
+        );
+        tx.rows(&format!("EXPLAIN (COSTS OFF) EXECUTE claim ({values})"), &[], first::<String>).await
+    }
+}

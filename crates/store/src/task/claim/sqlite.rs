@@ -1,0 +1,107 @@
+//! The claim on SQLite: a walk along the queue, row by row, since a statement costs no round trip.
+
+use std::collections::HashSet;
+
+use taskloom_model::{Effect, State};
+
+use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
+use crate::error::Result;
+use crate::row::Row;
+use crate::sql::params;
+use crate::task::life::{Place, Standing, Trace, band, enter};
+use crate::task::note::Note;
+use crate::task::step::carry_out;
+use crate::tx::Tx;
+
+pub(super) async fn claim(
+    tx: &mut Tx,
+    spec: &ClaimSpec,
+    queue: &str,
+    room: u32,
+    claims: &mut Claims,
+) -> Result<()> {
+    let found = if spec.hints.is_empty() {
+        let (found, cut) = candidates(tx, queue, &spec.handlers, room).await?;
+        claims.cut = cut;
+        found
+    } else {
+        hinted(tx, spec, queue, room).await?
+    };
+    for candidate in found {
+        take(tx, spec, queue, candidate, claims).await?;
+    }
+    Ok(())
+}
+
+/// Up to `room` tasks of the queue, first come first, and whether their size ended the list.
+async fn candidates(
+    tx: &mut Tx,
+    queue: &str,
+    handlers: &HashSet<String>,
+    room: u32,
+) -> Result<(Vec<Candidate>, bool)> {
+    let (mut bytes, mut known) = (0, 0);
+    let read = |row: &mut Row<'_>| {
+        let candidate = Candidate::read(row)?;
+        let candidate = candidate.is_for(handlers).then_some(candidate);
+        if let Some(candidate) = &candidate {
+            bytes += candidate.bytes();
+            known += 1;
+        }
+        Ok((candidate, bytes < CLAIM_BYTES && known < room))
+    };
+    let look_at = if handlers.is_empty() { room } else { room.saturating_add(PASSED_BY) };
+    let found = tx.rows_while(select(), params![queue, look_at], read).await?;
+    Ok((found.into_iter().flatten().collect(), bytes >= CLAIM_BYTES))
+}
+
+/// Those of the hinted tasks that are ready.
+async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str, room: u32) -> Result<Vec<Candidate>> {
+    static SELECT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let tables = "ready r JOIN tasks t ON t.id = r.id";
+        format!("SELECT {CANDIDATE} FROM {tables} WHERE r.queue = ? AND r.band = ? AND r.id = ?")
+    });
+    let mut found = Vec::new();
+    for (band, id) in spec.hinted(queue).into_iter().take(room as usize) {
+        let candidate = tx.row(&SELECT, params![queue, band, id], Candidate::read).await?;
+        found.extend(candidate.filter(|candidate| candidate.is_for(&spec.handlers)));
+    }
+    Ok(found)
+}
+
+fn select() -> &'static str {
+    static SELECT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        format!(
+            "SELECT {CANDIDATE} FROM ready r JOIN tasks t ON t.id = r.id
+             WHERE r.queue = ? ORDER BY r.band, r.id LIMIT ?"
+        )
+    });
+    &SELECT
+}
+
+async fn take(
+    tx: &mut Tx,
+    spec: &ClaimSpec,
+    queue: &str,
+    candidate: Candidate,
+    claims: &mut Claims,
+) -> Result<()> {
+    let Candidate { id, priority, life, .. } = candidate;
+    let Some(step) = candidate.decide(spec) else { return Ok(()) };
+    let place = Place { queue: queue.to_owned(), priority };
+    match step.effect {
+        Effect::Become(after) if after.state() == State::Running => {
+            let key = params![queue, band(priority), id];
+            tx.exec("DELETE FROM ready WHERE queue = ? AND band = ? AND id = ?", key).await?;
+            enter(tx, id, &place, &after, None, &Note::default()).await?;
+            claims.claimed.push(candidate.claimed(place, &after));
+        }
+        _ => {
+            let user_id = candidate.user_id;
+            let rules = candidate.rules();
+            let standing = Standing { life, rules, place, user_id, deleted: false, trace: Trace::default() };
+            carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The store's contract, over every database. No test names one.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
+mod databases;
+mod failures;
+mod lives;
+mod migrations;
+mod races;
+mod sqlite_file;
+mod support;
+mod transfers;
