@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use taskloom_store::Synchronous;
+use taskloom_store::{DatabaseUrl, Synchronous};
 
 /// Measure this machine: submits, reads, drain, latency, start-up, memory
 #[derive(Debug, Clone, Args)]
@@ -48,6 +48,12 @@ pub struct BenchArgs {
     /// When a commit counts: full survives a power cut, normal a killed process
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub synchronous: Durability,
+    /// Measure on this server instead of SQLite: postgres://… or mysql://…; private databases are made on it and removed
+    #[arg(long, value_name = "URL")]
+    pub database_url: Option<ServerUrl>,
+    /// Let Redis hand out the work: redis://…; keys get a private prefix
+    #[arg(long, value_name = "URL")]
+    pub redis_url: Option<String>,
     /// Where the private data directory is made; its file system is what is measured
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
@@ -57,6 +63,18 @@ pub struct BenchArgs {
     /// Tiny sizes and one repetition: shows that everything works, the figures mean nothing
     #[arg(long)]
     pub quick: bool,
+}
+
+/// A server's URL, checked, and as it was written for the processes that are started.
+#[derive(Debug, Clone)]
+pub struct ServerUrl(pub(crate) DatabaseUrl, pub(crate) String);
+
+impl std::str::FromStr for ServerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(text.parse()?, text.to_owned()))
+    }
 }
 
 /// What can be measured.

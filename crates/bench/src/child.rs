@@ -11,9 +11,9 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use crate::BenchError;
-use crate::args::Durability;
 use crate::client::{Connection, request};
 use crate::proc_stat::Process;
+use crate::site::Site;
 use crate::stack::PASSWORD;
 
 /// A start or an end may take so long.
@@ -26,9 +26,8 @@ const FOREIGN: [&str; 3] = ["DATABASE_URL", "REDIS_URL", "SECRET_KEY"];
 /// How to start it.
 pub(crate) struct Start<'a> {
     pub(crate) taskloom: &'a Path,
-    /// A directory of its own; the data is below.
-    pub(crate) dir: &'a Path,
-    pub(crate) durability: Durability,
+    /// A directory of its own, the data is below, and the database.
+    pub(crate) site: &'a Site,
     /// Tasks that its worker runs at once; its default if `None`.
     pub(crate) concurrency: Option<u32>,
 }
@@ -57,22 +56,22 @@ pub(crate) fn data_dir(dir: &Path) -> PathBuf {
 impl Start<'_> {
     /// Starts it and waits until it answers.
     pub(crate) async fn run(&self) -> Result<Server, BenchError> {
-        let log = self.dir.join("taskloom.log");
+        let log = self.site.dir.join("taskloom.log");
         let mut command = self.command(&log)?;
         let exec = Instant::now();
         let child = command.spawn()?;
         let mut server =
             Server { child, log, address: SocketAddr::from(([127, 0, 0, 1], 0)), live: Duration::ZERO };
-        server.address = server.wait_for_address(&data_dir(self.dir).join("server.json"), exec).await?;
+        server.address = server.wait_for_address(&data_dir(&self.site.dir).join("server.json"), exec).await?;
         server.wait_for_answer(exec).await?;
         server.live = exec.elapsed();
         Ok(server)
     }
 
     fn command(&self, log: &Path) -> Result<Command, BenchError> {
-        let data = data_dir(self.dir)
+        let data = data_dir(&self.site.dir)
             .canonicalize()
-            .or_else(|_| self.dir.canonicalize().map(|dir| data_dir(&dir)))?;
+            .or_else(|_| self.site.dir.canonicalize().map(|dir| data_dir(&dir)))?;
         let log = File::create(log)?;
         let mut command = Command::new(self.taskloom);
         for (key, _) in std::env::vars_os() {
@@ -85,12 +84,18 @@ impl Start<'_> {
             .args(["dev", "--host", "127.0.0.1", "--port", "auto", "--data"])
             .arg(data)
             // No taskloom.toml and no .env there.
-            .current_dir(self.dir)
+            .current_dir(&self.site.dir)
             .env("TASKLOOM_ADMIN_PASSWORD", PASSWORD)
-            .env("TASKLOOM_DATABASE__SYNCHRONOUS", self.durability.word())
+            .env("TASKLOOM_DATABASE__SYNCHRONOUS", self.site.target.durability.word())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
+        if let Some(url) = self.site.database_url() {
+            command.env("DATABASE_URL", url);
+        }
+        if let Some(url) = &self.site.target.redis {
+            command.env("REDIS_URL", url).env("TASKLOOM_REDIS__PREFIX", &self.site.prefix);
+        }
         if let Some(concurrency) = self.concurrency {
             command.arg("--concurrency").arg(concurrency.to_string());
         }

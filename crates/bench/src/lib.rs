@@ -15,6 +15,7 @@ mod probe;
 mod proc_stat;
 mod progress;
 mod report;
+mod site;
 mod stack;
 mod stats;
 mod workload;

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
-use taskloom_store::{Store, StoreOptions};
+use taskloom_store::{Store, Synchronous};
 
 use crate::BenchError;
-use crate::args::Durability;
+use crate::args::{BenchArgs, Durability};
 use crate::stats::Latencies;
 
 /// Where and how the figures were made.
@@ -27,26 +27,20 @@ pub struct Machine {
     pub system: String,
     /// Memory in GiB.
     pub memory_gib: f64,
-    /// What the store runs on.
+    /// What the store runs on, with the settings that say how durable a commit is.
     pub database: String,
-    /// Bytes of a database page.
-    pub page_size: u32,
-    /// `WAL` or `rollback`.
-    pub journal: &'static str,
-    /// SQLite's `synchronous`.
-    pub synchronous: Durability,
+    /// What hands out the work: `store` or `redis`.
+    pub dispatch: &'static str,
     /// The median time to write 4 KiB and flush them, in ms.
     pub flush_ms: f64,
 }
 
 impl Machine {
     /// Looks at the machine; `dir` is on the file system in question and takes a few small files.
-    pub(crate) fn look(dir: &Path, synchronous: Durability) -> Result<Self, BenchError> {
-        let header = header(dir)?;
-        let version = u32::from_be_bytes([header[96], header[97], header[98], header[99]]);
-        let page_size = match u16::from_be_bytes([header[16], header[17]]) {
-            1 => 65_536,
-            bytes => u32::from(bytes),
+    pub(crate) async fn look(dir: &Path, args: &BenchArgs) -> Result<Self, BenchError> {
+        let database = match &args.database_url {
+            Some(url) => url.0.describe().await?,
+            None => sqlite(dir, args.synchronous)?,
         };
         Ok(Self {
             taskloom: env!("CARGO_PKG_VERSION"),
@@ -56,25 +50,32 @@ impl Machine {
                 .unwrap_or_else(|| std::env::consts::ARCH.into()),
             system: format!("{} {}", std::env::consts::OS, line("/proc/sys/kernel/osrelease")),
             memory_gib: memory_gib(),
-            database: format!(
-                "SQLite {}.{}.{}",
-                version / 1_000_000,
-                version / 1_000 % 1_000,
-                version % 1_000
-            ),
-            page_size,
-            journal: if header[18] == 2 { "WAL" } else { "rollback" },
-            synchronous,
+            database,
+            dispatch: if args.redis_url.is_some() { "redis" } else { "store" },
             flush_ms: flush_ms(dir)?,
         })
     }
+}
+
+/// SQLite's version and settings.
+fn sqlite(dir: &Path, durability: Durability) -> Result<String, BenchError> {
+    let header = header(dir)?;
+    let version = u32::from_be_bytes([header[96], header[97], header[98], header[99]]);
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        bytes => u32::from(bytes),
+    };
+    let journal = if header[18] == 2 { "WAL" } else { "rollback" };
+    let (major, minor, patch) = (version / 1_000_000, version / 1_000 % 1_000, version % 1_000);
+    let word = durability.word().to_uppercase();
+    Ok(format!("SQLite {major}.{minor}.{patch}, {journal}, pages of {page_size} bytes, synchronous={word}"))
 }
 
 /// The head of a new database: it says more than the library would without a connection.
 /// Source: <https://www.sqlite.org/fileformat2.html>, section 1.3.
 fn header(dir: &Path) -> Result<[u8; 100], BenchError> {
     let path = dir.join("look.db");
-    drop(Store::open(&StoreOptions::sqlite(&path))?);
+    drop(Store::open_file(&path, Synchronous::Full)?);
     let mut header = [0; 100];
     File::open(&path)?.read_exact(&mut header)?;
     std::fs::remove_file(&path)?;

@@ -112,12 +112,8 @@ impl Report {
     fn write_head(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Machine { taskloom, cores, processor, system, memory_gib, .. } = &self.machine;
         writeln!(f, "taskloom {taskloom} on {cores} cores ({processor}), {memory_gib:.0} GiB, {system}")?;
-        let Machine { database, journal, page_size, synchronous, flush_ms, .. } = &self.machine;
-        let durability = synchronous.word().to_uppercase();
-        writeln!(
-            f,
-            "{database}, {journal}, pages of {page_size} bytes, synchronous={durability}; a flush of 4 KiB takes {flush_ms:.2} ms"
-        )?;
+        let Machine { database, dispatch, flush_ms, .. } = &self.machine;
+        writeln!(f, "{database}; dispatch: {dispatch}; a flush of 4 KiB takes {flush_ms:.2} ms")?;
         let Sizes { reps, connections, concurrency, .. } = &self.sizes;
         writeln!(f, "medians of {reps}; {connections} connections; worker concurrency {concurrency}")?;
         if self.quick {

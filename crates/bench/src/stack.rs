@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskloom_engine::{Caller, Engine, EngineConfig, SystemClock, TaskFilter};
+use taskloom_engine::{Caller, Engine, TaskFilter};
 use taskloom_model::Role;
 use taskloom_protocol::{Counts, SubmitTask, WorkerError};
 use taskloom_server::{DrainReport, ServerConfig};
-use taskloom_store::{NewUser, Store, StoreOptions};
+use taskloom_store::NewUser;
 use taskloom_worker::Worker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,16 +17,14 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::BenchError;
-use crate::args::Durability;
 use crate::error::expect;
 use crate::probe::{NOOP, Probe, Probed};
+use crate::site::Site;
 
 /// The first user's name; `taskloom dev` gives it the same.
 pub(crate) const ADMIN: &str = "admin";
 /// The first user's password. The data is private and short-lived.
 pub(crate) const PASSWORD: &str = "bench-password";
-/// The file that `taskloom dev` keeps in its data directory.
-const DATABASE: &str = "taskloom.db";
 /// Tasks queued at once where nothing is measured but the fill itself.
 const FILL: u32 = 10_000;
 /// Calls that run at the end may take so long.
@@ -42,23 +40,24 @@ pub(crate) struct Stack {
     drain: CancellationToken,
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
     http: Option<JoinHandle<DrainReport>>,
+    site: Option<Site>,
 }
 
 impl Stack {
-    /// Engine and loops over a data directory, with its first user; neither worker nor API yet.
-    pub(crate) async fn open(dir: &Path, durability: Durability) -> Result<Self, BenchError> {
-        std::fs::create_dir_all(dir)?;
-        let options = StoreOptions {
-            synchronous: durability.synchronous(),
-            ..StoreOptions::sqlite(dir.join(DATABASE))
-        };
-        let store = Store::open(&options)?;
-        let engine = Engine::new(store, EngineConfig::new(dir.join("artifacts")), Arc::new(SystemClock));
+    /// Engine and loops at a fresh site, with its first user; neither worker nor API yet.
+    pub(crate) async fn open(site: Site) -> Result<Self, BenchError> {
+        let data = site.dir.clone();
+        Self::open_at(site, &data).await
+    }
+
+    /// The same with its data in this directory.
+    pub(crate) async fn open_at(site: Site, data: &Path) -> Result<Self, BenchError> {
+        let engine = site.engine(data).await?;
         let caller = Caller { user_id: create_admin(&engine).await?, all: true };
         let ending = CancellationToken::new();
         let loops = engine.start(&ending);
         let (drain, probe) = (CancellationToken::new(), Probe::new());
-        Ok(Self { engine, probe, caller, loops, ending, drain, worker: None, http: None })
+        Ok(Self { engine, probe, caller, loops, ending, drain, worker: None, http: None, site: Some(site) })
     }
 
     /// Starts the worker.
@@ -68,7 +67,9 @@ impl Stack {
             .concurrency(concurrency as usize)
             .drain_limit(Duration::from_secs(5))
             .build();
-        self.engine.embed(worker.session());
+        if self.engine.store().is_exclusive() {
+            self.engine.embed(worker.session());
+        }
         self.worker = Some(tokio::spawn(worker.run(self.drain.clone())));
     }
 
@@ -101,8 +102,13 @@ impl Stack {
         expect_succeeded(self.engine.count(&self.caller, TaskFilter::default()).await?, tasks)
     }
 
-    /// Ends everything in order; the store is closed when this returns.
-    pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
+    /// Ends everything in order and removes the site's database.
+    pub(crate) async fn stop(self) -> Result<(), BenchError> {
+        self.leave().await?.remove().await
+    }
+
+    /// Ends everything in order; the store is closed when this returns, and its data stays.
+    pub(crate) async fn leave(mut self) -> Result<Site, BenchError> {
         self.drain.cancel();
         if let Some(worker) = self.worker.take() {
             worker.await.map_err(|_| BenchError::Stuck("the worker"))??;
@@ -112,7 +118,7 @@ impl Stack {
             http.await.map_err(|_| BenchError::Stuck("the API"))?;
         }
         self.loops.wait().await;
-        Ok(())
+        self.site.take().ok_or(BenchError::Stuck("the site"))
     }
 }
 

@@ -6,12 +6,13 @@ mod http;
 mod latency;
 mod process;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::args::{BenchArgs, Durability, Sizes, Workload};
+use crate::args::{BenchArgs, Sizes, Workload};
 use crate::machine::Machine;
 use crate::progress::Progress;
 use crate::report::Recorder;
+use crate::site::{Site, Target};
 use crate::{BenchError, Report};
 
 /// What every workload works with.
@@ -19,7 +20,7 @@ struct Bench<'a> {
     taskloom: &'a Path,
     /// Private; each workload makes a directory of its own below.
     dir: &'a Path,
-    durability: Durability,
+    target: Target,
     sizes: Sizes,
     progress: Progress,
     recorder: Recorder,
@@ -30,12 +31,12 @@ struct Bench<'a> {
 pub(crate) async fn run_all(args: &BenchArgs, taskloom: &Path) -> Result<Report, BenchError> {
     let taskloom = taskloom.canonicalize().unwrap_or_else(|_| taskloom.to_owned());
     let dir = tempfile::Builder::new().prefix("data-bench-").tempdir_in(&args.dir)?;
-    let machine = Machine::look(dir.path(), args.synchronous)?;
+    let machine = Machine::look(dir.path(), args).await?;
     let sizes = args.sizes();
     let mut bench = Bench {
         taskloom: &taskloom,
         dir: dir.path(),
-        durability: args.synchronous,
+        target: target(args),
         progress: Progress::new(sizes.reps),
         recorder: Recorder::default(),
         sizes,
@@ -69,14 +70,17 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// A fresh directory; what a workload before left is gone.
-    fn fresh(&self) -> Result<PathBuf, BenchError> {
-        let dir = self.dir.join("run");
-        match std::fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-        std::fs::create_dir(&dir)?;
-        Ok(dir)
+    /// A fresh place; what a workload before left in the directory is gone.
+    async fn fresh(&self) -> Result<Site, BenchError> {
+        Site::fresh(&self.dir.join("run"), &self.target).await
+    }
+}
+
+fn target(args: &BenchArgs) -> Target {
+    Target {
+        durability: args.synchronous,
+        database: args.database_url.as_ref().map(|url| url.0.clone()),
+        database_text: args.database_url.as_ref().map(|url| url.1.clone()),
+        redis: args.redis_url.clone(),
     }
 }

@@ -22,6 +22,8 @@ pub struct Check {
 pub struct Health {
     /// Whether the database takes a write and a read.
     pub database: Check,
+    /// What hands out the work beside the database, where something does. Without it everything goes on, slower.
+    pub dispatch: Option<Check>,
     /// How many tasks stand where, and whether that could be counted.
     pub queue: Check,
     /// The counts.
@@ -44,7 +46,28 @@ impl Engine {
         let (queue, depth) = timed(self.inner.store.task_depth()).await;
         let (workers, list) = timed(self.inner.store.worker_list(self.inner.config.lease, self.now())).await;
         let alive = list.unwrap_or_default().iter().filter(|worker| worker.alive).count();
-        Health { database, queue, depth: depth.unwrap_or_default(), workers, alive_workers: alive as u32 }
+        let dispatch = self.dispatch_check();
+        Health {
+            database,
+            dispatch,
+            queue,
+            depth: depth.unwrap_or_default(),
+            workers,
+            alive_workers: alive as u32,
+        }
+    }
+}
+
+impl Engine {
+    /// Whether what hands out the work does so.
+    pub fn dispatch_is_ok(&self) -> bool {
+        self.inner.dispatcher.status().ok
+    }
+
+    fn dispatch_check(&self) -> Option<Check> {
+        let status = self.inner.dispatcher.status();
+        let latency = status.latency.unwrap_or_default();
+        (status.home != "store").then_some(Check { ok: status.ok, latency, detail: status.detail })
     }
 }
 

@@ -11,7 +11,9 @@ mod cursor;
 mod error;
 mod explain;
 mod health;
+mod hear;
 mod id;
+mod links;
 mod loops;
 mod query;
 mod steer;
@@ -22,15 +24,16 @@ mod worker_check;
 
 use std::sync::Arc;
 
-use taskloom_dispatch::Dispatcher;
-use taskloom_model::{State, UserId};
+use taskloom_dispatch::{Alone, Counters, Dispatcher, Fanout, Ready};
+use taskloom_model::{State, TaskId, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
 pub use config::EngineConfig;
 pub use error::EngineError;
 pub use health::{Check, Health};
+pub use links::Links;
 pub use query::PageSpec;
 pub use submit::Submitted;
 pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth};
@@ -68,9 +71,13 @@ struct Inner {
     config: EngineConfig,
     clock: Arc<dyn Clock>,
     dispatcher: Dispatcher,
+    fanout: Arc<dyn Fanout>,
+    counters: Arc<dyn Counters>,
     bus: bus::Bus,
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
+    /// The ready tasks that the last look for them found.
+    seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
@@ -78,17 +85,32 @@ struct Inner {
 }
 
 impl Engine {
-    /// An engine over this store.
+    /// An engine that is alone with its store.
     pub fn new(store: Store, config: EngineConfig, clock: Arc<dyn Clock>) -> Self {
+        let (fanout, counters) = (Arc::new(Alone), Arc::new(Alone));
+        Self::with_links(
+            store,
+            config,
+            clock,
+            Links { dispatcher: Dispatcher::in_process(), fanout, counters },
+        )
+    }
+
+    /// An engine beside others.
+    pub fn with_links(store: Store, config: EngineConfig, clock: Arc<dyn Clock>, links: Links) -> Self {
+        let Links { dispatcher, fanout, counters } = links;
         Self {
             inner: Arc::new(Inner {
                 store,
                 config,
                 clock,
-                dispatcher: Dispatcher::default(),
+                dispatcher,
+                fanout,
+                counters,
                 bus: bus::Bus::default(),
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
+                seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
                 embedded: std::sync::Mutex::default(),
@@ -115,26 +137,48 @@ impl Engine {
         self.inner.clock.now()
     }
 
+    /// Counts that all servers share.
+    pub fn counters(&self) -> &dyn Counters {
+        self.inner.counters.as_ref()
+    }
+
+    /// Whether anybody watches any task, here or in another process.
+    fn is_watched(&self) -> bool {
+        !self.inner.bus.is_idle() || !self.inner.fanout.is_idle()
+    }
+
+    /// Tells watchers, here and in other processes.
+    fn publish(&self, id: TaskId, event: impl Fn() -> TaskEvent) {
+        self.inner.bus.publish(id, &event);
+        if !self.inner.fanout.is_idle()
+            && self.inner.fanout.is_watched(id)
+            && let Ok(text) = serde_json::to_string(&event())
+        {
+            self.inner.fanout.publish(id, text);
+        }
+    }
+
     /// Tells claimers and watchers what has happened.
     fn announce(&self, steps: &[Stepped]) {
-        let mut ready: Vec<(&str, usize)> = Vec::new();
-        let watched = !self.inner.bus.is_idle();
+        let mut ready = Vec::new();
+        let mut queue: Arc<str> = Arc::from("");
+        let watched = self.is_watched();
         for step in steps {
             match step.life.state() {
-                State::Ready => match ready.iter_mut().find(|(queue, _)| *queue == step.queue) {
-                    Some((_, count)) => *count += 1,
-                    None => ready.push((&step.queue, 1)),
-                },
+                State::Ready => {
+                    if *queue != *step.queue {
+                        queue = Arc::from(step.queue.as_str());
+                    }
+                    ready.push(Ready { queue: Arc::clone(&queue), priority: step.priority, id: step.id });
+                }
                 State::Scheduled => self.inner.promote_bell.notify_one(),
                 _ => {}
             }
             if watched {
-                self.inner.bus.publish(step.id, || state_event(&step.life));
+                self.publish(step.id, || state_event(&step.life));
             }
         }
-        for (queue, count) in ready {
-            self.inner.dispatcher.announce(queue, count);
-        }
+        self.inner.dispatcher.announce(&ready);
     }
 }
 

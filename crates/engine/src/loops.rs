@@ -20,13 +20,23 @@ const PRUNE_PASS: u32 = 100;
 const IDLE: Duration = Duration::from_secs(1);
 
 impl Engine {
-    /// Starts the loops; they end when `shutdown` fires.
+    /// Starts all loops; they end when `shutdown` fires.
     pub fn start(&self, shutdown: &CancellationToken) -> TaskTracker {
-        let tracker = TaskTracker::new();
+        let tracker = self.attend(shutdown);
         tracker.spawn(run("promote", self.clone(), shutdown.clone(), Engine::promote_pass));
         tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
+        tracker
+    }
+
+    /// Starts only the loops that wake this process's own claimers and watchers: for processes that leave the tasks of
+    /// time to others.
+    pub fn attend(&self, shutdown: &CancellationToken) -> TaskTracker {
+        let tracker = TaskTracker::new();
+        tracker.spawn(self.clone().hear_queues(shutdown.clone()));
+        tracker.spawn(self.clone().hear_events(shutdown.clone()));
+        tracker.spawn(self.clone().sweep(shutdown.clone()));
         tracker.close();
         tracker
     }

@@ -40,13 +40,14 @@ impl Engine {
         let deadline = tokio::time::Instant::now() + at_most;
         let mut events = self.inner.bus.subscribe(id);
         loop {
+            self.inner.fanout.watch(id);
             let task = self.get(caller, id).await?;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             if task.has_ended() || left.is_zero() {
                 return Ok(task);
             }
             // Another process may end it unheard: look again now and then.
-            let _ = tokio::time::timeout(left.min(self.inner.config.poll), events.next()).await;
+            let _ = tokio::time::timeout(left.min(self.watch_poll()), events.next()).await;
         }
     }
 

@@ -40,7 +40,7 @@ impl Engine {
             let store = &self.inner.store;
             store.task_note_progress(id, caller.scope(), progress, progress_detail).await??;
             let task = self.get(caller, id).await?;
-            self.inner.bus.publish(id, || TaskEvent::Progress { progress: task.progress, detail });
+            self.publish(id, || TaskEvent::Progress { progress: task.progress, detail: detail.clone() });
         }
         self.get(caller, id).await
     }

@@ -139,6 +139,7 @@ impl Engine {
                 Made::New(life) => Some(Stepped {
                     id: task.id,
                     queue: task.queue.clone(),
+                    priority: task.priority,
                     before: life.state(),
                     life: *life,
                 }),

@@ -1,5 +1,7 @@
 //! Watching one task.
 
+use std::time::{Duration, Instant};
+
 use taskloom_model::{State, TaskId};
 use taskloom_protocol::{Task, TaskEvent};
 
@@ -14,16 +16,32 @@ pub struct Watch {
     caller: Caller,
     events: Subscription,
     known: (State, u32),
+    /// When other processes were told that somebody watches.
+    told: Instant,
 }
 
+/// Other processes forget who does not say again that it watches.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
+
+/// How often a watcher looks where nothing carries events between processes.
+const LOOK: Duration = Duration::from_millis(300);
+
 impl Engine {
+    /// How long a watcher goes without looking for itself.
+    pub(crate) fn watch_poll(&self) -> Duration {
+        let status = self.inner.dispatcher.status();
+        let hears_all = self.inner.store.is_exclusive() || (status.home != "store" && status.ok);
+        if hears_all { self.inner.config.poll } else { LOOK.min(self.inner.config.poll) }
+    }
+
     /// Watches a task.
     pub async fn watch(&self, caller: &Caller, id: TaskId) -> Result<Watch, EngineError> {
         // First listen, then look: what happens in between is told twice rather than not at all.
         let events = self.inner.bus.subscribe(id);
+        self.inner.fanout.watch(id);
         let task = self.get(caller, id).await?;
         let known = (task.state, task.attempt);
-        Ok(Watch { task, engine: self.clone(), caller: *caller, events, known })
+        Ok(Watch { task, engine: self.clone(), caller: *caller, events, known, told: Instant::now() })
     }
 }
 
@@ -31,7 +49,11 @@ impl Watch {
     /// What happens next; nothing more once it has ended or is gone.
     pub async fn next(&mut self) -> Option<TaskEvent> {
         while !self.known.0.is_terminal() {
-            let poll = self.engine.inner.config.poll;
+            let poll = self.engine.watch_poll();
+            if self.told.elapsed() > TELL_AGAIN {
+                self.told = Instant::now();
+                self.engine.inner.fanout.watch(self.task.id);
+            }
             let event = match tokio::time::timeout(poll, self.events.next()).await {
                 Ok(Some(event)) => event,
                 // Missed some, or another process may have gone on unheard: look.

@@ -7,13 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use taskloom_dispatch::Ticket;
 use taskloom_model::{Finish, SessionId, State, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
     DrainRequest, FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register,
     Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo,
 };
-use taskloom_store::{BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, NewWorker, Note, StoreError};
+use taskloom_store::{
+    BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, Hint, NewWorker, Note, StoreError,
+};
 
 use crate::worker_check::{check_hello, check_news, check_outcome, check_range};
 use crate::{Caller, Engine, EngineError};
@@ -111,7 +114,7 @@ impl Engine {
     fn forget_session(&self, session: SessionId) {
         if let Some(session) = self.inner.sessions.remove(session) {
             for queue in session.queues.iter() {
-                self.inner.dispatcher.announce(queue, usize::MAX);
+                self.inner.dispatcher.ring(queue, usize::MAX, true);
             }
         }
     }
@@ -138,6 +141,7 @@ impl Engine {
         check_range("wait_ms", u64::from(request.wait_ms), 0, 60_000)?;
         let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
         self.session(request.session).await?.hear(self.now());
+        let mut ask_store = true;
         loop {
             let session = self.session(request.session).await?;
             // First listen, then look: a task that comes in between rings.
@@ -145,7 +149,7 @@ impl Engine {
             if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
                 return Ok(Vec::new());
             }
-            let Claims { claimed, expired, cut, .. } = self.claim_once(&session, &request).await?;
+            let Claims { claimed, expired, cut, .. } = self.claim_once(&session, &request, ask_store).await?;
             if claimed.is_empty() && !expired.is_empty() {
                 // There may be some behind those that were too late.
                 continue;
@@ -153,7 +157,7 @@ impl Engine {
             if cut || claimed.len() == request.limit as usize {
                 // There may be more than this worker can take: pass the wake-up on.
                 for queue in session.queues.iter() {
-                    self.inner.dispatcher.announce(queue, 1);
+                    self.inner.dispatcher.ring(queue, 1, true);
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -162,13 +166,48 @@ impl Engine {
             }
             tokio::select! {
                 biased;
-                _ = waiter.wait(left.min(self.inner.config.poll)) => {}
+                // Now and then it looks by itself, also where no loop runs.
+                wake = waiter.wait(left.min(self.inner.config.poll * 5)) => ask_store = wake.is_none_or(|w| w.ask_store),
                 () = &mut given_up => return Ok(Vec::new()),
             }
         }
     }
 
-    async fn claim_once(&self, session: &Session, request: &ClaimRequest) -> Result<Claims, WorkerError> {
+    /// Tasks that the dispatcher hands out; else, if that is worth it, whatever the store has.
+    async fn claim_once(
+        &self,
+        session: &Session,
+        request: &ClaimRequest,
+        ask_store: bool,
+    ) -> Result<Claims, WorkerError> {
+        let tickets = self.inner.dispatcher.take(&session.queues, request.limit as usize).await;
+        if !tickets.is_empty() {
+            let hint = |ticket: &Ticket| Hint {
+                queue: Arc::clone(&ticket.ready.queue),
+                priority: ticket.ready.priority,
+                id: ticket.ready.id,
+            };
+            let claims = self.claim_from_store(session, request, tickets.iter().map(hint).collect()).await;
+            // Whatever came of it: should the store not answer, the sweep finds them again.
+            self.inner.dispatcher.done(tickets);
+            let claims = claims?;
+            if !claims.claimed.is_empty() {
+                return Ok(claims);
+            }
+        }
+        if ask_store {
+            self.claim_from_store(session, request, Arc::new([])).await
+        } else {
+            Ok(Claims::default())
+        }
+    }
+
+    async fn claim_from_store(
+        &self,
+        session: &Session,
+        request: &ClaimRequest,
+        hints: Arc<[Hint]>,
+    ) -> Result<Claims, WorkerError> {
         let spec = ClaimSpec {
             session: request.session,
             queues: Arc::clone(&session.queues),
@@ -176,6 +215,7 @@ impl Engine {
             limit: request.limit,
             lease: self.inner.config.lease,
             now: self.now(),
+            hints,
         };
         let claims = self.inner.store.task_claim(spec).await.map_err(|e| self.failed(&e))?;
         if claims.unknown {
@@ -183,10 +223,10 @@ impl Engine {
             return Err(WorkerError::UnknownSession);
         }
         self.announce(&claims.expired);
-        if !self.inner.bus.is_idle() {
+        if self.is_watched() {
             for task in &claims.claimed {
                 let (state, attempt) = (State::Running, task.attempt);
-                self.inner.bus.publish(task.id, || TaskEvent::State {
+                self.publish(task.id, || TaskEvent::State {
                     state,
                     status: state.status(),
                     reason: None,
@@ -200,18 +240,14 @@ impl Engine {
     fn publish_news(&self, item: &BeatItem) {
         if let Some(progress) = item.progress {
             let detail = item.detail.as_ref().and_then(|d| serde_json::from_str(d.get()).ok());
-            self.inner.bus.publish(item.task.id, || TaskEvent::Progress { progress, detail });
+            self.publish(item.task.id, || TaskEvent::Progress { progress, detail: detail.clone() });
         }
         self.publish_logs(item.task.id, &item.logs);
     }
 
     fn publish_logs(&self, id: taskloom_model::TaskId, logs: &[LogLine]) {
         for LogLine { at, level, message } in logs {
-            self.inner.bus.publish(id, || TaskEvent::Log {
-                at: *at,
-                level: *level,
-                message: message.clone(),
-            });
+            self.publish(id, || TaskEvent::Log { at: *at, level: *level, message: message.clone() });
         }
     }
 }
@@ -248,7 +284,7 @@ impl WorkerApi for Engine {
         let now = self.now();
         self.session(beat.session).await?.hear(now);
         let items: Vec<BeatItem> = beat.tasks.into_iter().map(beat_item).collect();
-        let watched = !self.inner.bus.is_idle();
+        let watched = self.is_watched();
         let news: Vec<BeatItem> = items.iter().filter(|item| watched && item.has_news()).cloned().collect();
         let lease = self.inner.config.lease;
         let beaten = self.inner.store.task_beat(beat.session, items, lease, now).await;
@@ -266,7 +302,7 @@ impl WorkerApi for Engine {
     async fn finish(&self, request: FinishRequest) -> Result<FinishAnswer, WorkerError> {
         check_range("tasks", request.tasks.len() as u64, 1, 10_000)?;
         let limits = self.inner.config.limits;
-        let watched = !self.inner.bus.is_idle();
+        let watched = self.is_watched();
         for task in &request.tasks {
             check_news(task.progress, task.detail.as_ref(), &task.logs)?;
             check_outcome(&task.outcome, &limits)?;

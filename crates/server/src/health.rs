@@ -30,7 +30,7 @@ pub(crate) fn root_routes() -> Router<App> {
 /// The parts and how they are.
 #[derive(Serialize, ToSchema)]
 struct HealthAnswer {
-    /// `ok`, or `down` if tasks cannot be kept right now.
+    /// `ok`; `degraded` if Redis is away and everything goes on slower; `down` if tasks cannot be kept right now.
     #[schema(example = "ok")]
     status: &'static str,
     /// The version of this server.
@@ -38,8 +38,7 @@ struct HealthAnswer {
     /// The database.
     database: Part,
     /// Redis; null where it is not used.
-    #[schema(value_type = Option<Object>)]
-    redis: Option<()>,
+    redis: Option<Part>,
     /// The queue.
     queue: QueuePart,
     /// The workers.
@@ -104,10 +103,14 @@ async fn health(State(app): State<App>) -> Response {
     let is_ok = health.database.ok;
     let QueueDepth { ready, scheduled, running, .. } = health.depth;
     let answer = HealthAnswer {
-        status: if is_ok { "ok" } else { "down" },
+        status: match &health.dispatch {
+            _ if !is_ok => "down",
+            Some(dispatch) if !dispatch.ok => "degraded",
+            _ => "ok",
+        },
         version: env!("CARGO_PKG_VERSION"),
         database: health.database.into(),
-        redis: None,
+        redis: health.dispatch.map(Part::from),
         queue: QueuePart { part: health.queue.into(), ready, scheduled, running },
         workers: WorkersPart { part: health.workers.into(), alive: health.alive_workers },
     };

@@ -36,7 +36,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
 
 /// A stack whose worker has done a task and is idle.
 async fn open(bench: &Bench<'_>) -> Result<Stack, BenchError> {
-    let mut stack = Stack::open(&bench.fresh()?, bench.durability).await?;
+    let mut stack = Stack::open(bench.fresh().await?).await?;
     stack.work(bench.sizes.concurrency);
     stack.engine.submit(&stack.caller, noop(0), None).await?;
     stack.probe.wait_for(1).await?;

@@ -10,7 +10,7 @@ use crate::stack::Stack;
 
 pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let tasks = bench.sizes.drain_tasks;
-    let mut stack = Stack::open(&bench.fresh()?, bench.durability).await?;
+    let mut stack = Stack::open(bench.fresh().await?).await?;
     bench.progress.step(&format!("queue {tasks} tasks"));
     let filling = Instant::now();
     stack.fill(tasks).await?;

@@ -29,9 +29,8 @@ struct Identified {
 }
 
 pub(super) async fn run(bench: &mut Bench<'_>, submit: bool, get: bool) -> Result<(), BenchError> {
-    let dir = bench.fresh()?;
-    let start =
-        Start { taskloom: bench.taskloom, dir: &dir, durability: bench.durability, concurrency: None };
+    let site = bench.fresh().await?;
+    let start = Start { taskloom: bench.taskloom, site: &site, concurrency: None };
     let server = start.run().await?;
     let token = server.connect().await?.login().await?;
     if submit {
@@ -42,7 +41,8 @@ pub(super) async fn run(bench: &mut Bench<'_>, submit: bool, get: bool) -> Resul
         bench.progress.step("get over HTTP");
         gets(bench, &server, &token).await?;
     }
-    server.stop().await
+    server.stop().await?;
+    site.remove().await
 }
 
 async fn submits(bench: &mut Bench<'_>, server: &Server, token: &str) -> Result<(), BenchError> {

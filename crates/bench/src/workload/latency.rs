@@ -41,7 +41,7 @@ impl Spans {
 pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let tasks = bench.sizes.latency_tasks;
     bench.progress.step(&format!("latency of {tasks} tasks in process"));
-    let mut stack = Stack::open(&bench.fresh()?, bench.durability).await?;
+    let mut stack = Stack::open(bench.fresh().await?).await?;
     stack.work(CONCURRENCY);
     let (engine, caller, probe) = (stack.engine.clone(), stack.caller, Arc::clone(&stack.probe));
     let spans = spawned(in_process(engine, caller, probe, tasks)).await?;

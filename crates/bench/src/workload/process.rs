@@ -26,9 +26,8 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
 /// A start on an empty directory; gives the processor time of the start.
 async fn idle(bench: &mut Bench<'_>) -> Result<Option<Duration>, BenchError> {
     bench.progress.step("start and idle memory");
-    let dir = bench.fresh()?;
-    let start =
-        Start { taskloom: bench.taskloom, dir: &dir, durability: bench.durability, concurrency: None };
+    let site = bench.fresh().await?;
+    let start = Start { taskloom: bench.taskloom, site: &site, concurrency: None };
     let server = start.run().await?;
     bench.recorder.add(Figure::LiveSeconds, server.live.as_secs_f64());
     sleep(bench.sizes.idle()).await;
@@ -37,21 +36,23 @@ async fn idle(bench: &mut Bench<'_>) -> Result<Option<Duration>, BenchError> {
     bench.recorder.add_some(Figure::PssIdle, process.pss_mib());
     let cpu = process.cpu();
     server.stop().await?;
+    site.remove().await?;
     Ok(cpu)
 }
 
 /// A start on a backlog, which is worked off.
 async fn backlog(bench: &mut Bench<'_>, start_up: Option<Duration>) -> Result<(), BenchError> {
-    let (dir, tasks) = (bench.fresh()?, bench.sizes.drain_tasks);
+    let (site, tasks) = (bench.fresh().await?, bench.sizes.drain_tasks);
     bench.progress.step(&format!("queue {tasks} tasks for taskloom dev"));
-    let stack = Stack::open(&data_dir(&dir), bench.durability).await?;
+    let data = data_dir(&site.dir);
+    let stack = Stack::open_at(site, &data).await?;
     let (first, last) = stack.fill(tasks).await?;
-    stack.stop().await?;
+    let site = stack.leave().await?;
 
     bench.progress.step(&format!("start on {tasks} tasks and drain"));
     let concurrency = Some(bench.sizes.concurrency);
     let exec = now();
-    let start = Start { taskloom: bench.taskloom, dir: &dir, durability: bench.durability, concurrency };
+    let start = Start { taskloom: bench.taskloom, site: &site, concurrency };
     let server = start.run().await?;
     let mut connection = server.connect().await?;
     let token = connection.login().await?;
@@ -62,7 +63,8 @@ async fn backlog(bench: &mut Bench<'_>, start_up: Option<Duration>) -> Result<()
     bench.recorder.add(Figure::FirstTaskSeconds, began.since(exec).as_secs_f64());
     let seconds = ended.since(began).as_secs_f64().max(1e-6);
     bench.recorder.add(Figure::DevDrainRate, f64::from(tasks) / seconds);
-    server.stop().await
+    server.stop().await?;
+    site.remove().await
 }
 
 fn record(bench: &mut Bench<'_>, server: &Server, start_up: Option<Duration>) {

@@ -11,7 +11,7 @@ use taskloom_protocol::{
     ClaimRequest, Claimed, FinishRequest, FinishTask, Outcome, Register, SubmitTask, Task, TaskError,
     TaskRef, WorkerApi,
 };
-use taskloom_store::{Store, StoreOptions, Synchronous};
+use taskloom_store::{Store, Synchronous};
 use uuid::Uuid;
 
 pub(crate) const ALICE: Caller = Caller { user_id: Uuid::from_u128(1), all: false };
@@ -98,7 +98,7 @@ impl Lab {
 
 fn store(dir: &tempfile::TempDir) -> Store {
     let path = dir.path().join("taskloom.db");
-    Store::open(&StoreOptions { path, synchronous: Synchronous::Normal }).unwrap()
+    Store::open_file(&path, Synchronous::Normal).unwrap()
 }
 
 pub(crate) fn task() -> SubmitTask {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use taskloom_engine::{Clock, Engine, EngineConfig, ManualClock};
 use taskloom_model::{Role, Timestamp};
 use taskloom_server::{DrainReport, ServerConfig, hash_password, router, serve};
-use taskloom_store::{NewUser, Store, StoreOptions, Synchronous};
+use taskloom_store::{NewUser, Store, Synchronous};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -49,9 +49,7 @@ impl Server {
     pub(crate) async fn with(set: impl FnOnce(&mut ServerConfig)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let mut options = StoreOptions::sqlite(dir.path().join("taskloom.db"));
-        options.synchronous = Synchronous::Normal;
-        let store = Store::open(&options).unwrap();
+        let store = Store::open_file(&dir.path().join("taskloom.db"), Synchronous::Normal).unwrap();
         let start: Timestamp = "2026-01-31T08:00:00Z".parse().unwrap();
         let clock = Arc::new(ManualClock::new(start));
         let mut engine_config = EngineConfig::new(dir.path().join("artifacts"));

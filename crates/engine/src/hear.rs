@@ -1,0 +1,110 @@
+//! What other processes say, and what nobody said: two loops that wake this process's claimers and watchers.
+
+use std::time::Duration;
+
+use taskloom_protocol::TaskEvent;
+use taskloom_store::Heard;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Engine, EngineError};
+
+/// Tasks of a queue counted by a look at most: so many claimers are woken.
+const COUNTED: u32 = 64;
+/// The first wait between looks where nothing carries word between processes.
+const EAGER: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// Wakes claimers when other processes name a queue over the database.
+    pub(crate) async fn hear_queues(self, shutdown: CancellationToken) {
+        let Some(mut heard) = self.inner.store.listen() else { return };
+        while let Some(Some(word)) = shutdown.run_until_cancelled(heard.recv()).await {
+            match word {
+                // One is enough: who takes all it can wakes the next.
+                Heard::Queues(queues) => {
+                    queues.iter().for_each(|queue| self.inner.dispatcher.ring(queue, 1, true))
+                }
+                Heard::Again => self.ring_waiting(),
+            }
+        }
+    }
+
+    /// Passes on what happens in other processes to those who watch here.
+    pub(crate) async fn hear_events(self, shutdown: CancellationToken) {
+        let mut events = self.inner.fanout.events();
+        while let Some(received) = shutdown.run_until_cancelled(events.recv()).await {
+            match received {
+                Ok((id, text)) => {
+                    // Another version's event that this one cannot read is as good as missed: watchers look by themselves.
+                    if let Ok(event) = serde_json::from_str::<TaskEvent>(&text) {
+                        self.inner.bus.publish(id, || event.clone());
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn ring_waiting(&self) {
+        for queue in self.inner.dispatcher.waiting() {
+            self.inner.dispatcher.ring(&queue, 1, true);
+        }
+    }
+
+    /// The safety net: looks now and then whether the queues that somebody waits for have tasks of which no word came.
+    pub(crate) async fn sweep(self, shutdown: CancellationToken) {
+        let (mut wait, slowest) = (self.least_wait(), self.inner.config.poll);
+        loop {
+            let pause = wait.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+            if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                return;
+            }
+            wait = match self.look().await {
+                // Whoever was woken took nothing: these wait for another kind of worker.
+                Ok(Look::SameAgain) => (wait * 2).min(slowest),
+                Ok(Look::Found | Look::Nothing) => self.least_wait(),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot look for ready tasks right now");
+                    slowest
+                }
+            };
+        }
+    }
+
+    /// Where word comes by itself a look is a safety net; elsewhere it is the only way to hear of other processes.
+    fn least_wait(&self) -> Duration {
+        let status = self.inner.dispatcher.status();
+        let alone = self.inner.store.is_exclusive();
+        let has_word = alone || (status.ok && (status.home != "store" || self.inner.store.carries_words()));
+        if has_word { self.inner.config.poll } else { EAGER }
+    }
+
+    async fn look(&self) -> Result<Look, EngineError> {
+        let queues = self.inner.dispatcher.waiting();
+        if queues.is_empty() {
+            return Ok(Look::Nothing);
+        }
+        let found = self.inner.store.task_ready_in(queues, COUNTED).await?;
+        let mut seen = self.inner.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let same = !found.is_empty() && *seen == found;
+        for (queue, count) in &found {
+            self.inner.dispatcher.ring(queue, *count, true);
+        }
+        let look = match (same, found.is_empty()) {
+            (true, _) => Look::SameAgain,
+            (false, true) => Look::Nothing,
+            (false, false) => Look::Found,
+        };
+        *seen = found;
+        Ok(look)
+    }
+}
+
+/// What a look found.
+enum Look {
+    Nothing,
+    Found,
+    /// Exactly what the look before found.
+    SameAgain,
+}
