@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cancel, completions, config, dev, doctor, get, list, login, logout, logs, migrate,
-    retry, submit, user, wait, worker,
+    api_key, artifacts, cancel, completions, config, dev, doctor, get, health, list, login, logout, logs,
+    migrate, retry, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -27,6 +27,8 @@ const FIRST_STEPS: &str = "Examples:\n  taskloom dev                            
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Dev(dev::Dev),
+    Serve(serve::Serve),
+    Scheduler(scheduler::Scheduler),
     Worker(worker::Worker),
     Submit(submit::Submit),
     List(list::List),
@@ -39,6 +41,7 @@ pub(crate) enum Command {
     Login(login::Login),
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),
+    Health(health::Health),
     Config(config::Config),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),

@@ -26,6 +26,8 @@ use auth::Auth;
 /// An ordinary call may take so long; long-polls add what they wait.
 const CALL_TIMEOUT: Duration = Duration::from_secs(40);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that is well answers a question for its health sooner.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a call that may be repeated is made at most.
 const TRIES: u32 = 4;
 /// The largest answer we read, in bytes.
@@ -135,6 +137,13 @@ impl Client {
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Body, CliError> {
         let response = self.send(&call).await?;
         self.read_body(response).await.map(Body)
+    }
+
+    /// Asks once, as nobody, and takes any status for an answer.
+    pub(crate) async fn probe(&self, path: &str) -> Result<(StatusCode, Body), CliError> {
+        let call = Call { timeout: PROBE_TIMEOUT, ..Call::get(path) };
+        let response = self.send_once(&call, None).await.map_err(|e| self.unreachable(&e))?;
+        Ok((response.status(), Body(self.read_body(response).await?)))
     }
 
     /// Opens a stream of server-sent events.

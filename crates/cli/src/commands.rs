@@ -9,12 +9,16 @@ pub(crate) mod config;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod get;
+pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod migrate;
+mod process;
 pub(crate) mod retry;
+pub(crate) mod scheduler;
+pub(crate) mod serve;
 mod store;
 pub(crate) mod submit;
 pub(crate) mod user;
@@ -47,6 +51,8 @@ pub(crate) fn run(cli: Cli) -> Exit {
 fn choose(command: Command, environment: &Environment) -> CliResult {
     match command {
         Command::Dev(args) => args.run(environment),
+        Command::Serve(args) => args.run(environment),
+        Command::Scheduler(args) => args.run(environment),
         Command::Worker(args) => args.run(environment),
         Command::Doctor(args) => args.run(environment),
         Command::User(args) => args.run(environment),
@@ -62,6 +68,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),
+        Command::Health(args) => online(args.run(environment)),
         Command::Config(args) => args.run(environment),
         Command::Migrate(args) => args.run(environment),
         Command::Completions(args) => Ok(args.run()),

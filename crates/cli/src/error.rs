@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use taskloom_model::Status;
+use taskloom_store::{StoreError, StoreOptions};
 
 use crate::config::ConfigErrors;
 
@@ -72,6 +73,26 @@ impl CliError {
 
     pub(crate) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
+    }
+
+    /// What a database refused, with what to do about it.
+    pub(crate) fn of_database(database: &StoreOptions, error: &StoreError) -> Self {
+        let told = |why: &dyn fmt::Display| Self::failed(format!("the database {database}{why}"));
+        match error {
+            StoreError::Unavailable(why) | StoreError::Gone(why) => {
+                let told = told(&format_args!(" is not available: {why}"));
+                if matches!(database, StoreOptions::Sqlite { .. }) {
+                    return told;
+                }
+                told.hint(
+                    "is it running, and are host, port, user, password and database right? `taskloom config show` \
+                     tells where database.url comes from",
+                )
+            }
+            StoreError::Migrating => told(&format_args!(": {error}"))
+                .hint("wait until it has ended: `taskloom migrate status` shows what is applied"),
+            _ => told(&format_args!(": {error}")),
+        }
     }
 
     /// Adds what to do next.

@@ -5,11 +5,11 @@ mod client;
 mod commands;
 mod config;
 mod credentials;
-mod dev;
 mod duration;
 mod error;
 mod logging;
 mod output;
+mod process;
 mod watch;
 
 use std::process::ExitCode;

@@ -97,7 +97,8 @@ pub(super) fn unreachable(server: &str, error: &reqwest::Error) -> CliError {
     let message =
         if error.is_connect() { format!("cannot reach {server}") } else { format!("lost {server}") };
     let cause = root_cause(error);
-    CliError::new(Exit::NoAccess, format!("{message}: {cause}")).hint("is `taskloom dev` running there?")
+    CliError::new(Exit::NoAccess, format!("{message}: {cause}"))
+        .hint("is `taskloom dev` or `taskloom serve` running there?")
 }
 
 fn root_cause(error: &dyn Error) -> String {

@@ -4,15 +4,15 @@ use clap::Args;
 use serde_json::json;
 use taskloom_store::{Store, Violation};
 
-use super::store::{Place, missing};
+use super::store::Place;
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{Output, Tone};
 
 /// Check the database against the rules that always hold; status 1 if one is broken
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  taskloom doctor\n  taskloom doctor --data /srv/taskloom --json\n\n\
-    It only reads, and may run beside the server.")]
+#[command(after_help = "Examples:\n  taskloom doctor\n  taskloom doctor --data /srv/taskloom --json\n  \
+    DATABASE_URL=postgres://… taskloom doctor\n\nIt only reads, and may run beside servers and workers.")]
 pub(crate) struct Doctor {
     #[command(flatten)]
     place: Place,
@@ -21,15 +21,10 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) fn run(self, environment: &Environment) -> CliResult {
         let out = Output::new(self.place.json, environment);
-        let (_, options) = self.place.resolve(environment)?;
-        if !options.path.is_file() {
-            return Err(missing(&options));
-        }
-        let store =
-            Store::open_as_is(&options).map_err(|e| CliError::failed(format!("the database: {e}")))?;
+        let options = self.place.existing(environment)?;
         let found = super::runtime()?
-            .block_on(store.check())
-            .map_err(|e| CliError::failed(format!("the check did not end: {e}")))?;
+            .block_on(async { Store::open_as_is(&options).await?.check().await })
+            .map_err(|e| CliError::of_database(&options, &e))?;
         tell(&found, out);
         Ok(if found.is_empty() { Exit::Ok } else { Exit::Failed })
     }
@@ -45,6 +40,6 @@ fn tell(found: &[Violation], out: Output) {
         for Violation { rule, rows } in found {
             out.line(format!("{} {rule} ({rows} rows)", out.paint(Tone::Bad, "broken:")));
         }
-        out.note("keep a copy of the data directory before anything else, and report this as a defect");
+        out.note("keep a copy of the database before anything else, and report this as a defect");
     }
 }

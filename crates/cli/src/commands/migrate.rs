@@ -2,18 +2,19 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use taskloom_store::{MigrationStatus, Store, StoreError};
+use taskloom_store::{MigrationStatus, Store, StoreOptions};
 
-use super::store::{Place, missing};
+use super::store::Place;
 use crate::config::Environment;
-use crate::dev::data_dir::DataDir;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{Output, Table, Tone};
+use crate::process::data_dir::DataDir;
 
-/// Show or apply the database's migrations; `taskloom dev` applies them by itself
+/// Show or apply the database's migrations; servers, workers and schedulers apply them by themselves
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  taskloom migrate status\n  taskloom migrate up --data /srv/taskloom\n  \
+    DATABASE_URL=postgres://… taskloom migrate up\n  \
     taskloom migrate status --database-url sqlite:///srv/taskloom.db --json"
 )]
 pub(crate) struct Migrate {
@@ -26,36 +27,43 @@ enum Action {
     /// Show which migrations are applied and which are not
     #[command(after_help = "Examples:\n  taskloom migrate status --json | jq .pending")]
     Status(Place),
-    /// Apply what is missing; the server must not run meanwhile
-    #[command(after_help = "Examples:\n  taskloom migrate up --data /srv/taskloom")]
+    /// Apply what is missing
+    #[command(after_help = "Examples:\n  taskloom migrate up --data /srv/taskloom\n  \
+        DATABASE_URL=postgres://… taskloom migrate up\n\nA SQLite file must not be in use meanwhile. Status 1 if another \
+        program migrates the database right now,\nor if its schema is newer than this program: nothing is changed then.")]
     Up(Place),
 }
 
 impl Migrate {
     pub(crate) fn run(self, environment: &Environment) -> CliResult {
-        match self.action {
+        let (Action::Status(place) | Action::Up(place)) = &self.action;
+        let out = Output::new(place.json, environment);
+        let status = match self.action {
             Action::Status(place) => {
-                let out = Output::new(place.json, environment);
-                let (_, options) = place.resolve(environment)?;
-                if !options.path.is_file() {
-                    return Err(missing(&options));
-                }
-                show(&Store::migration_status(&options).map_err(|e| failed(&e))?, out);
+                let options = place.existing(environment)?;
+                super::runtime()?.block_on(status(&options))?
             }
             Action::Up(place) => {
-                let out = Output::new(place.json, environment);
                 let (dir, options) = place.resolve(environment)?;
-                let _held = DataDir::take(&dir, &options.path)?;
-                drop(Store::open(&options).map_err(|e| failed(&e))?);
-                show(&Store::migration_status(&options).map_err(|e| failed(&e))?, out);
+                let _held = match options {
+                    StoreOptions::Sqlite { .. } => Some(DataDir::take(&dir, &options)?),
+                    StoreOptions::Network { .. } => None,
+                };
+                super::runtime()?.block_on(up(&options))?
             }
-        }
+        };
+        show(&status, out);
         Ok(Exit::Ok)
     }
 }
 
-fn failed(error: &StoreError) -> CliError {
-    CliError::failed(format!("the database: {error}"))
+async fn status(database: &StoreOptions) -> Result<MigrationStatus, CliError> {
+    Store::migration_status(database).await.map_err(|e| CliError::of_database(database, &e))
+}
+
+async fn up(database: &StoreOptions) -> Result<MigrationStatus, CliError> {
+    Store::migrate(database).await.map_err(|e| CliError::of_database(database, &e))?;
+    status(database).await
 }
 
 fn show(status: &MigrationStatus, out: Output) {

@@ -1,4 +1,4 @@
-//! What `migrate` and `doctor` share: a database by its settings.
+//! What `migrate`, `doctor` and `user` share: a database by its settings.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use taskloom_store::StoreOptions;
 
 use crate::args::ConfigFile;
 use crate::config::{self, Environment, Override};
-use crate::dev::{data_dir, settings};
 use crate::error::CliError;
+use crate::process::settings;
 
 /// Which database.
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(crate) struct Place {
     /// The data directory [default: TASKLOOM_DATA, else ./data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The database instead of the one in the data directory, such as sqlite:///srv/taskloom.db
+    /// The database instead of the one in the data directory, such as sqlite:///srv/taskloom.db or postgres://host/db
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
     #[command(flatten)]
@@ -34,13 +34,19 @@ impl Place {
         let flags: Vec<Override> = flag.into_iter().collect();
         let config = config::load(self.config.file.as_deref(), environment, &flags)?.config;
         let dir = super::data_dir(self.data, environment);
-        let database = data_dir::database_path(&config, &dir)?;
-        Ok((dir, settings::store(&config, &database)))
+        let options = settings::store(&config, &dir)?;
+        Ok((dir, options))
     }
-}
 
-/// The error for a database that is not there.
-pub(crate) fn missing(options: &StoreOptions) -> CliError {
-    CliError::failed(format!("there is no database at {}", options.path.display()))
-        .hint("--data DIR names the data directory; `taskloom dev` creates one")
+    /// The options of a database that has to be there.
+    pub(crate) fn existing(self, environment: &Environment) -> Result<StoreOptions, CliError> {
+        let (_, options) = self.resolve(environment)?;
+        match &options {
+            StoreOptions::Sqlite { path, .. } if !path.is_file() => {
+                Err(CliError::failed(format!("there is no database at {}", path.display()))
+                    .hint("--data DIR names the data directory; `taskloom dev` creates one"))
+            }
+            _ => Ok(options),
+        }
+    }
 }

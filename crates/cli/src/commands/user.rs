@@ -5,16 +5,16 @@ use std::io::{BufRead, Read};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use taskloom_server::hash_password;
-use taskloom_store::{Store, StoreError, UserChange};
+use taskloom_store::{Store, StoreError, StoreOptions, UserChange};
 
 use super::now;
-use super::store::{Place, missing};
+use super::store::Place;
 use crate::config::Environment;
-use crate::dev::admin;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Output;
+use crate::process::admin;
 
-/// Users, straight in the database: for whoever may write to its file
+/// Users, straight in the database: for whoever may write to it
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  taskloom user set-password admin\n  taskloom user set-password --help")]
 pub(crate) struct User {
@@ -32,7 +32,8 @@ enum Command {
 #[command(
     after_help = "Examples:\n  taskloom user set-password admin                 makes one up and shows it once\n  \
     taskloom user set-password admin --data /srv/taskloom\n  echo \"$NEW\" | taskloom user set-password ana \
-    --password-stdin\n\nIt may run beside the server, which heeds it within two seconds."
+    --password-stdin\n  DATABASE_URL=postgres://… taskloom user set-password admin\n\nIt may run beside servers, which \
+    heed it within two seconds."
 )]
 struct SetPassword {
     /// The user's name
@@ -55,18 +56,14 @@ impl User {
 impl SetPassword {
     fn run(self, environment: &Environment) -> CliResult {
         let out = Output::new(self.place.json, environment);
-        let (_, options) = self.place.resolve(environment)?;
-        if !options.path.is_file() {
-            return Err(missing(&options));
-        }
+        let options = self.place.existing(environment)?;
         let given = if self.password_stdin { Some(read_line()?) } else { None };
         if given.as_ref().is_some_and(|text| !(8..=256).contains(&text.chars().count())) {
             return Err(CliError::usage("the password must have 8 to 256 characters"));
         }
         let made = given.is_none();
         let password = given.unwrap_or_else(|| admin::generate().expose().to_owned());
-        let store = Store::open_as_is(&options).map_err(|e| failed(&e))?;
-        super::runtime()?.block_on(set(&store, &self.username, &password))?;
+        super::runtime()?.block_on(set(&options, &self.username, &password))?;
         let shown = made.then_some(password);
         if out.json {
             out.json(&json!({"username": self.username, "password": shown}));
@@ -81,16 +78,14 @@ impl SetPassword {
     }
 }
 
-async fn set(store: &Store, username: &str, password: &str) -> Result<(), CliError> {
-    let user = store.user_by_name(username).await.map_err(|e| failed(&e))?;
+async fn set(database: &StoreOptions, username: &str, password: &str) -> Result<(), CliError> {
+    let failed = |e: StoreError| CliError::of_database(database, &e);
+    let store = Store::open_as_is(database).await.map_err(failed)?;
+    let user = store.user_by_name(username).await.map_err(failed)?;
     let user = user.ok_or_else(|| CliError::failed(format!("there is no user {username:?}")))?;
     let hash = hash_password(password).map_err(|e| CliError::failed(e.to_string()))?;
     let change = UserChange { password_hash: Some(hash), ..UserChange::default() };
-    store.user_update(user.user.id, change, now()).await.map_err(|e| failed(&e)).map(drop)
-}
-
-fn failed(error: &StoreError) -> CliError {
-    CliError::failed(format!("the database: {error}"))
+    store.user_update(user.user.id, change, now()).await.map_err(failed).map(drop)
 }
 
 fn read_line() -> Result<String, CliError> {

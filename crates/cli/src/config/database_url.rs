@@ -2,31 +2,33 @@
 
 use std::path::PathBuf;
 
+use taskloom_store::DatabaseUrl;
+
 /// Where everything is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Database {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A server across a network.
+    Network(DatabaseUrl),
 }
 
-/// Reads a database's URL. A driver after a `+`, as SQLAlchemy writes it, is ignored; so is a query.
+/// Reads a database's URL. A driver after a `+`, as SQLAlchemy writes it, is ignored; so is the query of a SQLite URL.
 ///
 /// # Errors
 /// Why it cannot be used, without quoting it: it may hold a password.
 pub(crate) fn parse_database_url(text: &str) -> Result<Database, String> {
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err("not a URL such as sqlite:///var/lib/taskloom/taskloom.db".into());
+        return Err(
+            "not a URL such as sqlite:///var/lib/taskloom/taskloom.db or postgres://user@host/database"
+                .into(),
+        );
     };
     match scheme.split_once('+').map_or(scheme, |(base, _)| base).to_ascii_lowercase().as_str() {
         "sqlite" | "sqlite3" => sqlite(rest),
-        "postgres" | "postgresql" => Err(later("PostgreSQL")),
-        "mysql" | "mariadb" => Err(later("MySQL")),
-        other => Err(format!("{other}:// is not supported; use sqlite:///path")),
+        "postgres" | "postgresql" | "mysql" | "mariadb" => text.parse().map(Database::Network),
+        other => Err(format!("{other}:// is not supported; there are sqlite://, postgres:// and mysql://")),
     }
-}
-
-fn later(database: &str) -> String {
-    format!("{database} arrives with the next release; this one keeps everything in SQLite: sqlite:///path")
 }
 
 fn sqlite(rest: &str) -> Result<Database, String> {
@@ -55,15 +57,30 @@ mod tests {
             ("sqlite://t.db?mode=rwc", "t.db"),
             ("sqlite+aiosqlite:///./data/t.db", "./data/t.db"),
         ] {
-            assert_eq!(parse_database_url(url), Ok(Database::Sqlite(path.into())), "{url}");
+            let Database::Sqlite(found) = parse_database_url(url).unwrap() else { panic!("{url}") };
+            assert_eq!(found, PathBuf::from(path), "{url}");
         }
     }
 
     #[test]
-    fn others_are_refused_without_their_password() {
+    fn servers_whatever_the_driver() {
+        for (url, shown) in [
+            ("postgresql+asyncpg://u:hunter2@db/t", "postgres://db/t"),
+            ("postgres://u:hunter2@db:5433/t?sslmode=require", "postgres://db:5433/t"),
+            ("mysql+pymysql://u:hunter2@db/t?charset=utf8mb4", "mysql://db/t"),
+            ("mariadb://u:hunter2@db:3307/t", "mysql://db:3307/t"),
+        ] {
+            let Database::Network(found) = parse_database_url(url).unwrap() else { panic!("{url}") };
+            assert_eq!(found.to_string(), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_without_its_password() {
         for (url, word) in [
-            ("postgresql+asyncpg://u:hunter2@db/t", "PostgreSQL arrives with the next release"),
-            ("mysql://u:hunter2@db/t", "MySQL arrives with the next release"),
+            ("oracle://u:hunter2@db/t", "oracle:// is not supported"),
+            ("postgres://u:hunter2@db/t?sslmode=maybe", "sslmode is one of"),
+            ("mysql://u:hunter2@db", "names its database"),
             ("sqlite://:memory:", "names no file"),
             ("sqlite://", "names no file"),
             ("hunter2", "not a URL"),

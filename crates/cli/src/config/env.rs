@@ -22,8 +22,12 @@ const OTHERS: [&str; 9] = [
 ];
 
 /// Familiar names and the keys they stand for; a TASKLOOM_ variable for the same key wins.
-const FAMILIAR: [(&str, &str); 3] =
-    [("DATABASE_URL", "database.url"), ("SECRET_KEY", "auth.secret_key"), ("TASKLOOM_LOG", "log.level")];
+const FAMILIAR: [(&str, &str); 4] = [
+    ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
+    ("SECRET_KEY", "auth.secret_key"),
+    ("TASKLOOM_LOG", "log.level"),
+];
 
 /// A variable and where it was found.
 #[derive(Debug, Clone)]
@@ -99,10 +103,6 @@ impl Environment {
                 }
             }
         }
-        if self.get("REDIS_URL").is_some() {
-            warnings
-                .push(format!("{} is set, but this version does not use Redis", self.source("REDIS_URL")));
-        }
         (layer, warnings)
     }
 
@@ -146,8 +146,7 @@ pub(super) fn from_text(text: &str, like: &Value) -> Value {
 fn is_ours(line: &str) -> bool {
     let line = line.trim_start();
     let name = line.strip_prefix("export ").unwrap_or(line).trim_start();
-    name.starts_with("TASKLOOM_")
-        || ["DATABASE_URL", "SECRET_KEY", "REDIS_URL"].iter().any(|n| name.starts_with(n))
+    name.starts_with("TASKLOOM_") || FAMILIAR.iter().any(|(familiar, _)| name.starts_with(familiar))
 }
 
 /// The message of the library without the line itself, which may hold a secret.

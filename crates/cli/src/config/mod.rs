@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) auth: Auth,
     pub(crate) database: DatabaseSettings,
+    pub(crate) redis: Redis,
+    pub(crate) storage: Storage,
     pub(crate) engine: Engine,
     pub(crate) limits: Limits,
     pub(crate) worker: Worker,
@@ -70,7 +72,24 @@ pub(crate) struct Auth {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DatabaseSettings {
     pub(crate) url: Secret,
+    pub(crate) connections: usize,
     pub(crate) synchronous: Synchronous,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redis {
+    pub(crate) url: Secret,
+    pub(crate) prefix: String,
+    pub(crate) ca_file: String,
+    pub(crate) insecure: bool,
+    pub(crate) max_len: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Storage {
+    pub(crate) artifacts_dir: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -8,7 +8,7 @@ use super::Config;
 use super::database_url::parse_database_url;
 
 /// The least and the most of each number; default.toml says the same in words, and a test compares them.
-pub(super) const RANGES: [(&str, i64, i64); 27] = [
+pub(super) const RANGES: [(&str, i64, i64); 29] = [
     ("server.port", 0, 65_535),
     ("server.body_bytes", 1024, 1 << 30),
     ("server.batch_body_bytes", 1024, 1 << 30),
@@ -21,6 +21,8 @@ pub(super) const RANGES: [(&str, i64, i64); 27] = [
     ("auth.login_free_per_ip", 1, 100_000),
     ("auth.login_first_wait_seconds", 1, 3600),
     ("auth.login_longest_wait_seconds", 1, 86_400),
+    ("database.connections", 1, 200),
+    ("redis.max_len", 1, 10_000_000),
     ("engine.lease_seconds", 1, 3600),
     ("engine.heartbeat_seconds", 1, 1200),
     ("engine.cancel_grace_seconds", 0, 3600),
@@ -43,7 +45,7 @@ const SECRET_KEY_LEAST: usize = 32;
 
 /// Keys whose values are never shown.
 pub(crate) fn is_secret(key: &str) -> bool {
-    matches!(key, "auth.secret_key" | "database.url")
+    matches!(key, "auth.secret_key" | "database.url" | "redis.url")
 }
 
 /// Checks a value that has the right type.
@@ -76,11 +78,28 @@ fn text_rule(key: &str, text: &str) -> Result<(), String> {
         "database.url" if !text.is_empty() => {
             parse_database_url(text).map(drop).map_err(|e| format!("{key}: {e}"))
         }
+        "redis.url" if !text.is_empty() && !is_redis_url(text) => Err(format!(
+            "{key}: not a URL of Redis: it begins with redis://, rediss:// (TLS), redis+cluster:// or redis+sentinel://"
+        )),
+        "redis.prefix" if !is_redis_prefix(text) => {
+            Err(format!("{key}: {text:?} is not 1 to 64 letters, digits, '.', '_' or '-'"))
+        }
         "database.synchronous" => one_of(key, text, &["full", "normal"]),
         "log.format" => one_of(key, text, &["auto", "human", "json"]),
         "log.level" => log_filter(key, text),
         _ => Ok(()),
     }
+}
+
+/// Whether it can be one; what follows the scheme is read when the start connects.
+fn is_redis_url(text: &str) -> bool {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
+    let kind = scheme.strip_prefix("rediss").or_else(|| scheme.strip_prefix("redis"));
+    matches!(kind, Some("" | "+cluster" | "+sentinel"))
+}
+
+fn is_redis_prefix(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// Every part is a level, or a target with its level: a mistyped level alone would be taken for a target.

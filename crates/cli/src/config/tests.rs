@@ -126,13 +126,13 @@ fn familiar_names_are_understood() {
     let env = [
         ("DATABASE_URL", "sqlite:///srv/t.db"),
         ("SECRET_KEY", "0123456789abcdef0123456789abcdef"),
-        ("REDIS_URL", "redis://x"),
+        ("REDIS_URL", "redis://:hunter2@x"),
         ("TASKLOOM_SERVER_PORT", "1"),
         ("TASKLOOM_SERVICE_HOST", "10.0.0.1"),
     ];
     let loaded = with("", env, &[]).unwrap();
     assert_eq!(loaded.config.database.url.expose(), "sqlite:///srv/t.db");
-    assert!(loaded.warnings.iter().any(|w| w.contains("does not use Redis")), "{:?}", loaded.warnings);
+    assert_eq!(loaded.config.redis.url.expose(), "redis://:hunter2@x");
     assert!(
         loaded.warnings.iter().any(|w| w.contains("TASKLOOM_SERVER_PORT means nothing")),
         "{:?}",
@@ -144,17 +144,43 @@ fn familiar_names_are_understood() {
             && shown.contains("secret_key = \"***\"  # environment variable SECRET_KEY"),
         "{shown}"
     );
-    assert!(!format!("{:?}", loaded.config).contains("0123456789abcdef"));
+    assert!(shown.contains("url = \"***\"  # environment variable REDIS_URL"), "{shown}");
+    let debug = format!("{:?}", loaded.config);
+    assert!(!debug.contains("0123456789abcdef") && !debug.contains("hunter2"), "{debug}");
 }
 
 #[test]
 fn secrets_are_not_quoted_in_errors() {
-    for env in [[("SECRET_KEY", "hunter2")], [("DATABASE_URL", "postgres://u:hunter2@db/x")]] {
-        let message = error("", env);
+    for (name, text, rule) in [
+        ("SECRET_KEY", "hunter2", "auth.secret_key: must have at least 32"),
+        ("DATABASE_URL", "postgres://u:hunter2@db/x?sslmode=hunter2", "database.url: sslmode is one of"),
+        ("REDIS_URL", "hunter2", "redis.url: not a URL of Redis"),
+    ] {
+        let message = error("", [(name, text)]);
+        assert!(message.contains(rule), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
     }
-    let message = error("", [("DATABASE_URL", "postgres://u:p@db/x")]);
-    assert!(message.contains("database.url: PostgreSQL arrives with the next release"), "{message}");
+}
+
+#[test]
+fn what_a_database_across_a_network_takes() {
+    let env =
+        [("DATABASE_URL", "postgresql+asyncpg://u:hunter2@db/x"), ("TASKLOOM_DATABASE__CONNECTIONS", "20")];
+    let loaded =
+        with("[redis]\nprefix = \"staging.\"\n[storage]\nartifacts_dir = \"/srv/a\"", env, &[]).unwrap();
+    assert_eq!(loaded.config.database.connections, 20);
+    assert_eq!(loaded.config.redis.prefix, "staging.");
+    assert_eq!(loaded.config.storage.artifacts_dir, "/srv/a");
+    let shown = as_toml(&loaded);
+    assert!(shown.contains("url = \"***\"  # environment variable DATABASE_URL"), "{shown}");
+    assert_eq!(
+        error("[redis]\nprefix = \"a b\"", []),
+        "t.toml:2: redis.prefix: \"a b\" is not 1 to 64 letters, digits, '.', '_' or '-'"
+    );
+    assert_eq!(
+        error("[database]\nconnections = 201", []),
+        "t.toml:2: database.connections: 201 is outside 1 to 200"
+    );
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_server_that_is_not_there_is_said() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let said = home.say(&format!("list --server 127.0.0.1:{free}")).with_status(4);
     assert!(said.err.contains(&format!("cannot reach http://127.0.0.1:{free}")), "{}", said.err);
-    assert!(said.err.contains("is `taskloom dev` running there?"), "{}", said.err);
+    assert!(said.err.contains("is `taskloom dev` or `taskloom serve` running there?"), "{}", said.err);
     home.say("list --server ftp://x").with_status(2);
     let line = format!("login --server 127.0.0.1:{free} --username a --password-stdin");
     home.with_input(&line, PASSWORD).with_status(4);

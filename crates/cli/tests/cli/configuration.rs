@@ -57,16 +57,28 @@ fn what_is_wrong_stops_the_start_and_is_named() {
 }
 
 #[test]
-fn other_databases_come_later_and_redis_is_not_used() {
+fn passwords_in_urls_are_neither_shown_nor_quoted() {
     let home = Home::new();
-    let mut command = home.command(["config", "check"]);
-    let output = command.env("DATABASE_URL", "postgresql://u:hunter2@db/tasks").output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text.contains("DATABASE_URL") && text.contains("arrives with the next release"), "{text}");
-    assert!(!text.contains("hunter2"), "{text}");
-    let output = home.command(["config", "check"]).env("REDIS_URL", "redis://cache").output().unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(text.contains("warning:") && text.contains("does not use Redis"), "{text}");
+    let with = |url: &str, redis: &str, line: &str| {
+        let mut command = home.command(line.split(' '));
+        let output = command.env("DATABASE_URL", url).env("REDIS_URL", redis).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (good, redis) = ("postgresql+asyncpg://u:hunter2@db/tasks", "rediss://:hunter2@cache");
+    let (status, text) = with(good, redis, "config show");
+    assert_eq!(status, Some(0), "{text}");
+    for name in ["DATABASE_URL", "REDIS_URL"] {
+        assert!(text.contains(&format!("url = \"***\"  # environment variable {name}")), "{text}");
+    }
+    assert!(!text.contains("hunter2") && !text.contains("warning"), "{text}");
+    for (url, redis, rule) in [
+        ("postgres://u:hunter2@db/tasks?sslmode=maybe", redis, "database.url: sslmode is one of"),
+        ("oracle://u:hunter2@db/tasks", redis, "database.url: oracle:// is not supported"),
+        (good, "http://u:hunter2@cache", "redis.url: not a URL of Redis"),
+    ] {
+        let (status, text) = with(url, redis, "config check");
+        assert_eq!(status, Some(2), "{text}");
+        assert!(text.contains(rule) && !text.contains("hunter2"), "{text}");
+    }
 }

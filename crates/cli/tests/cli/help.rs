@@ -2,9 +2,11 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 31] = [
     "",
     "dev",
+    "serve",
+    "scheduler",
     "worker",
     "submit",
     "list",
@@ -20,11 +22,13 @@ const COMMANDS: [&str; 27] = [
     "api-key create",
     "api-key list",
     "api-key revoke",
+    "health",
     "config",
     "config show",
     "config check",
     "migrate",
     "migrate status",
+    "migrate up",
     "doctor",
     "user",
     "user set-password",

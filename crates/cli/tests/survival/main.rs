@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
+mod client;
 mod server;
 mod server_killed;
 mod worker_killed;

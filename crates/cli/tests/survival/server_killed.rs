@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use taskloom_model::Timestamp;
 
-use crate::server::{Client, Server};
+use crate::client::Client;
+use crate::server::Server;
 
 const KILLS: u64 = 6;
 

@@ -25,7 +25,7 @@ async fn every_task_ends_once_though_workers_are_killed() {
         // Kill in the middle of the work: only once this worker has begun some.
         let victim = kill % workers.len();
         let pid = workers[victim].pid();
-        crate::server::until("a worker that works", async || {
+        crate::client::until("a worker that works", async || {
             let lines = read_ledger(&ledger);
             let open = lines.iter().filter(|l| l.pid == pid && l.start).count()
                 > lines.iter().filter(|l| l.pid == pid && !l.start).count();

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::server::{Client, LedgerWorker, Server, read_ledger, until};
+use crate::client::{Client, until};
+use crate::server::{LedgerWorker, Server, read_ledger};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_worker_is_overtaken_and_its_handler_aborted() {

@@ -5,6 +5,31 @@ use tokio_util::sync::CancellationToken;
 use crate::error::CliError;
 use crate::output::Output;
 
+/// What is not to be interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Running tasks.
+    Tasks,
+    /// Calls of the API.
+    Calls,
+    /// Nothing takes long here.
+    Nothing,
+}
+
+impl Goal {
+    /// What is said at the first and at the second signal.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Tasks => (
+                "stopping: running tasks may finish; once more to hurry",
+                "hurrying: running tasks go back to their queue",
+            ),
+            Self::Calls => ("stopping: calls may finish; once more to hurry", "hurrying"),
+            Self::Nothing => ("stopping", "hurrying"),
+        }
+    }
+}
+
 /// What the signals ask for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Stop {
@@ -16,17 +41,18 @@ pub(crate) struct Stop {
 
 impl Stop {
     /// Listens for signals from now on. Must be called on a runtime.
-    pub(crate) fn on_signals(out: Output) -> Result<Self, CliError> {
+    pub(crate) fn on_signals(goal: Goal, out: Output) -> Result<Self, CliError> {
         let stop = Self::default();
+        let (stopping, hurrying) = goal.words();
         let mut signals =
             Signals::new().map_err(|e| CliError::failed(format!("cannot listen for signals: {e}")))?;
         let told = stop.clone();
         tokio::spawn(async move {
             signals.next().await;
-            out.note("\nstopping: running tasks may finish; once more to hurry");
+            out.note(format!("\n{stopping}"));
             told.drain.cancel();
             signals.next().await;
-            out.note("hurrying: running tasks go back to their queue");
+            out.note(hurrying);
             told.kill.cancel();
             signals.next().await;
             // What is acknowledged is on disk: leases run out and the tasks run again.

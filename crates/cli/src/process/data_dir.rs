@@ -5,9 +5,9 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use rand::Rng;
-use serde::Serialize;
+use taskloom_store::StoreOptions;
 
-use crate::config::{Config, Database, Secret, parse_database_url};
+use crate::config::Secret;
 use crate::credentials::{private_dir, private_file};
 use crate::error::CliError;
 
@@ -18,33 +18,26 @@ const SECRET_BYTES: usize = 32;
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    _locks: [File; 2],
-}
-
-/// The database's file: where the configuration says, else in the data directory.
-pub(crate) fn database_path(config: &Config, dir: &Path) -> Result<PathBuf, CliError> {
-    if config.database.url.is_empty() {
-        return Ok(dir.join("taskloom.db"));
-    }
-    let Database::Sqlite(path) = parse_database_url(config.database.url.expose())
-        .map_err(|e| CliError::usage(format!("database.url: {e}")))?;
-    Ok(path)
+    _locks: Vec<File>,
 }
 
 impl DataDir {
-    /// Creates the directory if needed and takes it and the database's file for this process.
+    /// Creates the directory if needed and takes it, and the database's file if that is what it is, for this process.
     ///
     /// # Errors
     /// Another process has it, or it cannot be created.
-    pub(crate) fn take(path: &Path, database: &Path) -> Result<Self, CliError> {
+    pub(crate) fn take(path: &Path, database: &StoreOptions) -> Result<Self, CliError> {
         let failed =
             |e: io::Error| CliError::failed(format!("cannot use the data directory {}: {e}", path.display()));
         private_dir(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
-        // The database as well: it may be another directory's.
-        let mut beside = database.as_os_str().to_owned();
-        beside.push(".lock");
-        let locks = [lock(&path.join("taskloom.lock"), &path)?, lock(Path::new(&beside), database)?];
+        let mut locks = vec![lock(&path.join("taskloom.lock"), &path)?];
+        if let StoreOptions::Sqlite { path: database, .. } = database {
+            // It may be another directory's.
+            let mut beside = database.as_os_str().to_owned();
+            beside.push(".lock");
+            locks.push(lock(Path::new(&beside), database)?);
+        }
         Ok(Self { path, _locks: locks })
     }
 
@@ -71,22 +64,6 @@ impl DataDir {
                 .hint("remove it to get a new one; access tokens issued so far end then, logins go on"));
         }
         Ok(Secret::new(text.trim()))
-    }
-
-    /// Tells scripts where the server listens; the file appears whole.
-    pub(crate) fn announce(&self, server: &impl Serialize) -> Result<(), CliError> {
-        let path = self.path.join("server.json");
-        let failed = |e: io::Error| CliError::failed(format!("cannot write {}: {e}", path.display()));
-        let text = serde_json::to_vec(server).map_err(|e| failed(e.into()))?;
-        let new = self.path.join("server.json.new");
-        private_file(&new, true).and_then(|mut file| file.write_all(&text)).map_err(failed)?;
-        std::fs::rename(&new, &path).map_err(failed)
-    }
-
-    /// The server is gone.
-    pub(crate) fn withdraw(&self) {
-        // Missing already is as good.
-        let _ = std::fs::remove_file(self.path.join("server.json"));
     }
 }
 
@@ -132,26 +109,36 @@ mod tests {
     fn only_one_may_have_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data");
-        let first = DataDir::take(&path, &path.join("taskloom.db")).unwrap();
-        let second = DataDir::take(&path, &path.join("taskloom.db")).unwrap_err();
+        let database = StoreOptions::sqlite(path.join("taskloom.db"));
+        let first = DataDir::take(&path, &database).unwrap();
+        let second = DataDir::take(&path, &database).unwrap_err();
         assert!(second.message.contains(&format!("process {} uses", std::process::id())), "{second}");
         drop(first);
-        DataDir::take(&path, &path.join("taskloom.db")).unwrap();
+        DataDir::take(&path, &database).unwrap();
+    }
+
+    #[test]
+    fn a_server_across_a_network_is_not_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = StoreOptions::network("postgres://u:p@db/t".parse().unwrap());
+        let _first = DataDir::take(&dir.path().join("a"), &database).unwrap();
+        DataDir::take(&dir.path().join("b"), &database).unwrap();
     }
 
     #[test]
     fn a_database_is_held_whoever_names_it() {
         let dir = tempfile::tempdir().unwrap();
         let (first, second) = (dir.path().join("a"), dir.path().join("b"));
-        let _held = DataDir::take(&first, &first.join("taskloom.db")).unwrap();
-        let error = DataDir::take(&second, &first.join("taskloom.db")).unwrap_err();
+        let database = StoreOptions::sqlite(first.join("taskloom.db"));
+        let _held = DataDir::take(&first, &database).unwrap();
+        let error = DataDir::take(&second, &database).unwrap_err();
         assert!(error.message.contains("a/taskloom.db already"), "{error}");
     }
 
     #[test]
     fn the_secret_key_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let data = DataDir::take(dir.path(), &dir.path().join("taskloom.db")).unwrap();
+        let data = DataDir::take(dir.path(), &StoreOptions::sqlite(dir.path().join("taskloom.db"))).unwrap();
         let first = data.secret_key(&Secret::new("")).unwrap();
         assert_eq!(first.expose().len(), 2 * SECRET_BYTES);
         assert_eq!(data.secret_key(&Secret::new("")).unwrap(), first);

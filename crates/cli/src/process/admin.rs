@@ -53,8 +53,11 @@ pub(crate) async fn create_if_first(
         role: Role::Admin,
         created_at: now(),
     };
-    store.user_create(user).await.map_err(failed)?;
-    Ok(first)
+    match store.user_create(user).await {
+        // Another process that started at the same time was first.
+        Err(StoreError::Duplicate) => Ok(FirstPassword::NotNeeded),
+        created => created.map(|()| first).map_err(failed),
+    }
 }
 
 /// 20 characters that cannot be mistaken for each other: about 113 bits.

@@ -1,26 +1,79 @@
 //! The configuration in the words of each layer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use taskloom_dispatch::{RedisConfigError, RedisOptions};
 use taskloom_engine::EngineConfig;
 use taskloom_protocol as protocol;
 use taskloom_server::{ServerConfig, ThrottleConfig};
 use taskloom_store::{StoreOptions, Synchronous};
 use taskloom_tasks::{CollectConfig, TasksConfig};
 
-use crate::config::{self, Config, Secret};
+use crate::config::{self, Config, Database, Secret};
 use crate::error::CliError;
 
-pub(crate) fn store(config: &Config, database: &Path) -> StoreOptions {
+/// The database: where the configuration says, else a file in the data directory.
+pub(crate) fn store(config: &Config, dir: &Path) -> Result<StoreOptions, CliError> {
+    let path = match config.database.url.expose() {
+        "" => dir.join("taskloom.db"),
+        text => {
+            match config::parse_database_url(text)
+                .map_err(|e| CliError::usage(format!("database.url: {e}")))?
+            {
+                Database::Sqlite(path) => path,
+                Database::Network(url) => {
+                    return Ok(StoreOptions::Network { url, connections: config.database.connections });
+                }
+            }
+        }
+    };
     let synchronous = match config.database.synchronous {
         config::Synchronous::Full => Synchronous::Full,
         config::Synchronous::Normal => Synchronous::Normal,
     };
-    StoreOptions { synchronous, ..StoreOptions::sqlite(database) }
+    Ok(StoreOptions::Sqlite { path, synchronous })
 }
 
-pub(crate) fn engine(config: &Config, data: &Path) -> EngineConfig {
+/// The same for `command`, which needs a database that several processes can share.
+pub(crate) fn shared_store(config: &Config, command: &str) -> Result<StoreOptions, CliError> {
+    match store(config, Path::new(""))? {
+        StoreOptions::Sqlite { .. } => Err(CliError::usage(format!(
+            "`taskloom {command}` needs PostgreSQL, MySQL or MariaDB: only one process can use a SQLite file"
+        ))
+        .hint(
+            "set DATABASE_URL to postgres://user:password@host/database or mysql://user:password@host/database, or \
+             use `taskloom dev`, which runs everything in one process, on a SQLite file",
+        )),
+        network @ StoreOptions::Network { .. } => Ok(network),
+    }
+}
+
+/// Redis, if it is to be used.
+pub(super) fn redis(config: &Config) -> Option<RedisOptions> {
+    let settings = &config.redis;
+    let mut options = RedisOptions::new(settings.url.expose());
+    options.prefix.clone_from(&settings.prefix);
+    options.ca_file = (!settings.ca_file.is_empty()).then(|| settings.ca_file.clone().into());
+    options.insecure = settings.insecure;
+    options.max_len = settings.max_len;
+    (!settings.url.is_empty()).then_some(options)
+}
+
+/// The error for settings of Redis that cannot be used.
+pub(super) fn bad_redis(error: &RedisConfigError) -> CliError {
+    CliError::usage(format!("[redis] {error}"))
+}
+
+/// Where artifacts are kept: where the configuration says, else in the data directory.
+pub(super) fn artifacts_dir(config: &Config, dir: &Path) -> PathBuf {
+    match config.storage.artifacts_dir.as_str() {
+        "" => dir.join("artifacts"),
+        elsewhere => elsewhere.into(),
+    }
+}
+
+pub(crate) fn engine(config: &Config, dir: &Path) -> EngineConfig {
     let settings = &config.engine;
     let retention = match settings.retention_days {
         0 => Duration::MAX,
@@ -39,7 +92,7 @@ pub(crate) fn engine(config: &Config, data: &Path) -> EngineConfig {
             batch: config.limits.batch,
         },
         max_artifact_bytes: config.server.artifact_bytes,
-        ..EngineConfig::new(data.join("artifacts"))
+        ..EngineConfig::new(artifacts_dir(config, dir))
     }
 }
 

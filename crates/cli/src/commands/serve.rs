@@ -1,0 +1,37 @@
+//! `taskloom serve`
+
+use clap::Args;
+
+use super::process::{self, Listen, Setting};
+use crate::config::Environment;
+use crate::error::CliResult;
+use crate::process::serve::{self, Serve as Told};
+
+/// Run the API on PostgreSQL or MySQL: one of any number behind a load balancer
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  export DATABASE_URL=postgres://taskloom:…@db/taskloom REDIS_URL=redis://redis SECRET_KEY=…\n  \
+    taskloom serve --host 0.0.0.0\n  \
+    taskloom serve --port auto --data /srv/taskloom   DIR/server.json tells scripts the address\n  \
+    taskloom serve --no-scheduler                     where `taskloom scheduler` runs apart\n\nIt needs a database that \
+    several processes can share, and a SECRET_KEY that is the same for all servers (`openssl rand -hex 32`).\nIt runs \
+    no tasks: that is what `taskloom worker` does. The first start creates the user admin and shows its password \
+    once;\nTASKLOOM_ADMIN_PASSWORD sets it. Ctrl-C and SIGTERM let calls finish; a second one cuts them."
+)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    listen: Listen,
+    /// Leave delays, retries, leases and the removal of old tasks to other processes
+    #[arg(long)]
+    no_scheduler: bool,
+    #[command(flatten)]
+    setting: Setting,
+}
+
+impl Serve {
+    pub(crate) fn run(self, environment: &Environment) -> CliResult {
+        let told = Told { no_scheduler: self.no_scheduler, announce: self.setting.data.is_some() };
+        let launch = self.setting.load(self.listen.overrides(), environment)?;
+        process::run(serve::run(launch, told))
+    }
+}
