@@ -14,7 +14,9 @@ use taskloom_store::{DatabaseUrl, Synchronous};
     taskloom bench --quick                            a smoke run of some seconds\n  \
     taskloom bench --only drain,both --reps 5         two workloads\n  \
     taskloom bench --only http-submit --connections 128 --seconds 10\n  \
-    taskloom bench --dir /mnt/disk --json figures.json  on another file system; figures for programs\n\n\
+    taskloom bench --dir /mnt/disk --json figures.json  on another file system; figures for programs\n  \
+    taskloom bench --database-url postgres://me@db/postgres --redis-url redis://cache\n  \
+    taskloom bench --only depth --depths 10000,5000000 --reps 1   how a long queue slows it down\n\n\
     Figures of a busy machine, of a RAM disk or of a debug build mean little. Compare systems in one session only."
 )]
 pub struct BenchArgs {
@@ -45,6 +47,10 @@ pub struct BenchArgs {
     /// Tasks for latency, one at a time
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub latency_tasks: u32,
+    /// Waiting tasks, rising, for depth
+    #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000, 5_000_000],
+        value_parser = clap::value_parser!(u32).range(1_000..=50_000_000))]
+    pub depths: Vec<u32>,
     /// When a commit counts: full survives a power cut, normal a killed process
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub synchronous: Durability,
@@ -92,6 +98,23 @@ pub enum Workload {
     Latency,
     /// Start-up, memory and processor time of `taskloom dev`
     Process,
+    /// The store's own statements in a loop, without engine, worker and API: what the database gives at best
+    Ceiling,
+    /// Claims and finishes while --depths tasks wait, then with as many rows of history. Only when asked for: it takes long
+    Depth,
+    /// Submit and drain with arguments of 100 B to 64 KiB. Only when asked for
+    Payload,
+    /// Drain by 1, 2, 4 and 8 `taskloom worker` processes; needs --database-url. Only when asked for
+    Workers,
+    /// Submits, reads, lists and a worker at the same time. Only when asked for
+    Mixed,
+}
+
+impl Workload {
+    /// Whether it runs only when it is named.
+    fn is_long(self) -> bool {
+        matches!(self, Self::Depth | Self::Payload | Self::Workers | Self::Mixed)
+    }
 }
 
 /// When a commit counts.
@@ -144,6 +167,8 @@ pub struct Sizes {
     pub batch: u32,
     /// Tasks for latency.
     pub latency_tasks: u32,
+    /// Waiting tasks for depth, rising.
+    pub depths: Vec<u32>,
     /// Seconds until an idle process is looked at.
     pub idle: f64,
 }
@@ -162,6 +187,7 @@ impl BenchArgs {
             both_tasks: self.both_tasks,
             batch: self.batch,
             latency_tasks: self.latency_tasks,
+            depths: self.depths.clone(),
             idle: 2.0,
         };
         if !self.quick {
@@ -176,6 +202,7 @@ impl BenchArgs {
             both_tasks: asked.both_tasks.min(1_000),
             batch: asked.batch.min(100),
             latency_tasks: asked.latency_tasks.min(5),
+            depths: vec![1_000, 2_000],
             idle: 0.2,
             ..asked
         }
@@ -183,7 +210,7 @@ impl BenchArgs {
 
     /// Whether the workload was asked for.
     pub fn wants(&self, workload: Workload) -> bool {
-        self.only.is_empty() || self.only.contains(&workload)
+        (self.only.is_empty() && !workload.is_long()) || self.only.contains(&workload)
     }
 }
 

@@ -73,6 +73,8 @@ figures! {
     HttpGetCpu = "http_get_cpu", "HTTP get, server's CPU s per 1,000 reads", "s";
     /// Tasks worked off, from the first start to the last acknowledged finish.
     DrainRate = "drain_rate", "drain, in process", "tasks/s", AtLeast 70_000.0;
+    /// The same by the store's statements alone.
+    CeilingRate = "ceiling_drain_rate", "drain, the store's statements alone", "tasks/s";
     /// Processor time of the whole process for that.
     DrainCpu = "drain_cpu", "drain, CPU s per 1,000 tasks", "s";
     /// Tasks queued in batches of 10,000, in process, while nothing runs.
@@ -97,6 +99,12 @@ figures! {
     HttpResultP50 = "http_result_p50", "submit → result, HTTP, p50", "ms";
     /// Submit to visible result, over HTTP, 99th percentile.
     HttpResultP99 = "http_result_p99", "submit → result, HTTP, p99", "ms";
+    /// Submits over HTTP while reads, lists and a worker go on.
+    MixedSubmitRate = "mixed_submit_rate", "mixed: submits over HTTP", "/s";
+    /// Tasks worked off meanwhile.
+    MixedDrainRate = "mixed_drain_rate", "mixed: tasks worked off", "tasks/s";
+    /// Lists of 50 tasks meanwhile, 99th percentile.
+    MixedListP99 = "mixed_list_p99", "mixed: list of 50 tasks, p99", "ms";
     /// From exec to an answer of /health/live, with an empty data directory.
     LiveSeconds = "live_seconds", "start on an empty directory → live", "s";
     /// From exec to the first claim of a waiting backlog.

@@ -7,6 +7,7 @@
 mod args;
 mod child;
 mod client;
+mod drainer;
 mod error;
 mod figure;
 mod load;
@@ -15,6 +16,7 @@ mod probe;
 mod proc_stat;
 mod progress;
 mod report;
+mod series;
 mod site;
 mod stack;
 mod stats;
@@ -27,6 +29,7 @@ pub use error::BenchError;
 pub use figure::{Figure, Goal};
 pub use machine::Machine;
 pub use report::{Measure, Report};
+pub use series::{Point, Series};
 
 /// Runs the chosen workloads and writes the JSON file if one is wanted.
 ///

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::args::Sizes;
 use crate::figure::{Figure, Goal};
 use crate::machine::Machine;
+use crate::series::{Curve, Curves, Point, Series};
 use crate::stats::median;
 
 /// One figure over all repetitions.
@@ -42,15 +43,24 @@ pub struct Report {
     pub quick: bool,
     /// What was found.
     pub measures: Vec<Measure>,
+    /// What was found that depends on something.
+    pub series: Vec<Series>,
 }
 
 /// Gathers figures over the repetitions.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(BTreeMap<Figure, Vec<f64>>);
+pub(crate) struct Recorder {
+    figures: BTreeMap<Figure, Vec<f64>>,
+    curves: Curves,
+}
 
 impl Recorder {
     pub(crate) fn add(&mut self, figure: Figure, value: f64) {
-        self.0.entry(figure).or_default().push(value);
+        self.figures.entry(figure).or_default().push(value);
+    }
+
+    pub(crate) fn add_point(&mut self, curve: Curve, x: u32, value: f64) {
+        self.curves.add(curve, x, value);
     }
 
     /// Adds it where the system tells it.
@@ -61,8 +71,9 @@ impl Recorder {
     }
 
     pub(crate) fn report(self, machine: Machine, sizes: Sizes, quick: bool) -> Report {
-        let measures = self.0.into_iter().map(|(figure, values)| measure(figure, values, quick)).collect();
-        Report { machine, sizes, quick, measures }
+        let measures =
+            self.figures.into_iter().map(|(figure, values)| measure(figure, values, quick)).collect();
+        Report { machine, sizes, quick, measures, series: self.curves.series() }
     }
 }
 
@@ -103,6 +114,13 @@ impl Display for Report {
                 row[0], row[1], row[2], row[3], row[4]
             );
             writeln!(f, "{}", line.trim_end())?;
+        }
+        for Series { label, x_label, unit, points, .. } in &self.series {
+            writeln!(f, "\n{label}, {unit}")?;
+            for Point { x, median, min, max, .. } in points {
+                let (x, median) = (number(f64::from(*x)), number(*median));
+                writeln!(f, "  {x:>10} {x_label}  {median:>9}  ({} … {})", number(*min), number(*max))?;
+            }
         }
         Ok(())
     }

@@ -60,6 +60,16 @@ impl Stack {
         Ok(Self { engine, probe, caller, loops, ending, drain, worker: None, http: None, site: Some(site) })
     }
 
+    /// The private database's URL for another process.
+    pub(crate) fn database_url(&self) -> Option<String> {
+        self.site.as_ref()?.database_url()
+    }
+
+    /// What the keys in Redis begin with.
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.site.as_ref().map(|site| site.prefix.as_str())
+    }
+
     /// Starts the worker.
     pub(crate) fn work(&mut self, concurrency: u32) {
         let api = Probed { engine: self.engine.clone(), probe: Arc::clone(&self.probe) };

@@ -1,10 +1,15 @@
 //! The workloads, a file each.
 
 mod both;
+mod ceiling;
+mod depth;
 mod drain;
 mod http;
 mod latency;
+mod mixed;
+mod payload;
 mod process;
+mod workers;
 
 use std::path::Path;
 
@@ -66,6 +71,21 @@ impl Bench<'_> {
         }
         if args.wants(Workload::Process) {
             process::run(self).await?;
+        }
+        if args.wants(Workload::Ceiling) {
+            ceiling::run(self).await?;
+        }
+        if args.wants(Workload::Depth) {
+            depth::run(self).await?;
+        }
+        if args.wants(Workload::Payload) {
+            payload::run(self).await?;
+        }
+        if args.wants(Workload::Workers) {
+            workers::run(self).await?;
+        }
+        if args.wants(Workload::Mixed) {
+            mixed::run(self).await?;
         }
         Ok(())
     }

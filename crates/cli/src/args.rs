@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     api_key, artifacts, cancel, completions, config, dev, doctor, get, health, list, login, logout, logs,
-    migrate, retry, scheduler, serve, submit, user, wait, worker,
+    migrate, migrate_data, retry, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Health(health::Health),
     Config(config::Config),
     Migrate(migrate::Migrate),
+    MigrateData(migrate_data::MigrateData),
     Doctor(doctor::Doctor),
     User(user::User),
     Bench(taskloom_bench::BenchArgs),

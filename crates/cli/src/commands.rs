@@ -15,6 +15,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod logs;
 pub(crate) mod migrate;
+pub(crate) mod migrate_data;
 mod process;
 pub(crate) mod retry;
 pub(crate) mod scheduler;
@@ -71,6 +72,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Health(args) => online(args.run(environment)),
         Command::Config(args) => args.run(environment),
         Command::Migrate(args) => args.run(environment),
+        Command::MigrateData(args) => args.run(environment),
         Command::Completions(args) => Ok(args.run()),
     }
 }

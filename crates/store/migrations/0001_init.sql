@@ -26,6 +26,8 @@ CREATE TABLE tasks (
     parent_id {uuid},
     schedule_id {uuid},
     workflow_id {uuid},
+    -- How many it was submitted with: most have none, and nobody then need look for them.
+    parents {small} NOT NULL,
     created_at {int} NOT NULL,
     deleted_at {int}
 );

@@ -296,15 +296,15 @@ impl Store {
     pub async fn say_ready(&self, queues: &[String]) -> Result<()> {
         let Backend::Network { network, .. } = &self.backend else { return Ok(()) };
         let payload = network.word(queues);
-        self.pulse(move |tx| {
+        let said = network.run(Lane::Word, move |tx| {
             Box::pin(async move {
                 match tx {
                     Tx::Postgres(session) => postgres::notify(session, &payload).await,
                     Tx::Sqlite(_) | Tx::Mysql(_) => Ok(()),
                 }
             })
-        })
-        .await
+        });
+        said.await
     }
 
     /// The database's clock; nothing where it is this machine's own.

@@ -11,8 +11,8 @@ use crate::process::scheduler;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  DATABASE_URL=postgres://… REDIS_URL=redis://… taskloom scheduler\n  \
     taskloom scheduler --config /etc/taskloom.toml\n\nEvery `taskloom serve` runs the same loops, unless it is started \
-    with --no-scheduler. Any number of processes may run\nthem: each step is guarded in the database, and nothing \
-    happens twice. It has no port; Ctrl-C and SIGTERM stop it.")]
+    with --no-scheduler. Any number of\nprocesses may run them: each step is guarded in the database, and nothing happens \
+    twice. It has no port;\nCtrl-C and SIGTERM stop it.")]
 pub(crate) struct Scheduler {
     #[command(flatten)]
     setting: Setting,

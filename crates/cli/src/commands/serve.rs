@@ -14,9 +14,9 @@ use crate::process::serve::{self, Serve as Told};
     taskloom serve --host 0.0.0.0\n  \
     taskloom serve --port auto --data /srv/taskloom   DIR/server.json tells scripts the address\n  \
     taskloom serve --no-scheduler                     where `taskloom scheduler` runs apart\n\nIt needs a database that \
-    several processes can share, and a SECRET_KEY that is the same for all servers (`openssl rand -hex 32`).\nIt runs \
-    no tasks: that is what `taskloom worker` does. The first start creates the user admin and shows its password \
-    once;\nTASKLOOM_ADMIN_PASSWORD sets it. Ctrl-C and SIGTERM let calls finish; a second one cuts them."
+    several processes can share, and the same SECRET_KEY for all servers\n(`openssl rand -hex 32` makes one). It runs no \
+    tasks: that is what `taskloom worker` does.\nThe first start creates the user admin and shows its password once; \
+    TASKLOOM_ADMIN_PASSWORD sets it.\nCtrl-C and SIGTERM let calls finish; a second one cuts them."
 )]
 pub(crate) struct Serve {
     #[command(flatten)]

@@ -19,9 +19,9 @@ use crate::process::worker::{self, Setup};
     \\\n    taskloom worker --server https://tasks.example.org\n  \
     DATABASE_URL=postgres://… REDIS_URL=redis://… taskloom worker\n  \
     taskloom worker --queues high_priority,default --concurrency 16 --name gpu-1\n\nWith --database-url it works beside \
-    the database; so it does if database.url names PostgreSQL or MySQL and there is\nno token. With a token (--token \
-    or TASKLOOM_TOKEN) and no --database-url, it works for the server.\nCtrl-C lets running tasks finish (at most \
-    worker.drain_seconds); a second one hands them back to their queue."
+    the database; so it does without a token, if database.url names\nPostgreSQL or MySQL. With a token (--token or \
+    TASKLOOM_TOKEN) and without --database-url it works for the\nserver. Ctrl-C lets running tasks finish (at most \
+    worker.drain_seconds); a second one hands them back to their\nqueue."
 )]
 pub(crate) struct Worker {
     /// The server [default: TASKLOOM_SERVER, else http://127.0.0.1:8000]

@@ -34,9 +34,7 @@ impl DataDir {
         let mut locks = vec![lock(&path.join("taskloom.lock"), &path)?];
         if let StoreOptions::Sqlite { path: database, .. } = database {
             // It may be another directory's.
-            let mut beside = database.as_os_str().to_owned();
-            beside.push(".lock");
-            locks.push(lock(Path::new(&beside), database)?);
+            locks.push(lock_database(database)?);
         }
         Ok(Self { path, _locks: locks })
     }
@@ -65,6 +63,13 @@ impl DataDir {
         }
         Ok(Secret::new(text.trim()))
     }
+}
+
+/// Takes a database's file for this process.
+pub(crate) fn lock_database(database: &Path) -> Result<File, CliError> {
+    let mut beside = database.as_os_str().to_owned();
+    beside.push(".lock");
+    lock(Path::new(&beside), database)
 }
 
 /// Takes a lock file; it holds our pid, for the message that others get.

@@ -82,4 +82,5 @@ documents! {
     collect_http: "docs/collect-http.md",
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",
+    deployment: "docs/deployment.md",
 }

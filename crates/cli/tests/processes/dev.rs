@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::client::until;
 use crate::cluster::Cluster;
 
 crate::on_each_database! {
@@ -36,6 +37,24 @@ async fn everything_runs_in_one_process(cluster: Cluster) {
     assert_eq!(status, 200);
     assert_eq!(server.client.ended(&long).await["status"], "revoked");
     third.process.stop().await;
+    server.process.stop().await;
+    cluster.assert_healthy();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_and_redis_go_together() {
+    let Some(redis) = taskloom_testkit::redis() else { return };
+    let cluster = Cluster::new("", Some(&redis.url()));
+    let dev = cluster.spawn("dev", cluster.command("dev --port auto"));
+    let server = cluster.ready(&cluster.path().join("data"), dev).await;
+    let health = until("Redis", async || {
+        let health = server.client.get("/health").await;
+        (health["redis"]["ok"] == true).then_some(health)
+    })
+    .await;
+    assert_eq!(health["status"], "ok", "{health}");
+    let id = server.client.submit_one(json!({"task": "demo.echo", "delay": 0.2})).await;
+    assert_eq!(server.client.ended(&id).await["status"], "succeeded");
     server.process.stop().await;
     cluster.assert_healthy();
 }

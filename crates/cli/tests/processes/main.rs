@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod away;
 #[path = "../survival/client.rs"]
 #[allow(dead_code, reason = "the tests of survival use all of it")]
 mod client;
@@ -15,7 +16,6 @@ mod commands;
 mod dev;
 mod killed;
 mod process;
-mod redis_away;
 mod refused;
 mod together;
 

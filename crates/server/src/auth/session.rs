@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::auth::jwt::Claims;
 use crate::auth::secret::{REFRESH, Secret};
-use crate::auth::throttle::Ticket;
+use crate::auth::throttle::{Throttle, Ticket};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -18,7 +18,7 @@ const LONGEST: usize = 1_024;
 
 /// Checks the password and opens a login.
 pub(super) async fn log_in(app: &App, ip: IpAddr, name: String, password: String) -> ApiResult<TokenPair> {
-    let ticket = attempt(app, &name, ip)?;
+    let ticket = attempt(app, &name, ip).await?;
     if name.len() > LONGEST || password.len() > LONGEST {
         return Err(bad_credentials());
     }
@@ -27,12 +27,29 @@ pub(super) async fn log_in(app: &App, ip: IpAddr, name: String, password: String
     let is_right = app.hasher.verify(password, hash).await?;
     // An inactive user answers like a wrong password: who is not let in learns nothing.
     let row = row.filter(|row| is_right && row.user.is_active).ok_or_else(bad_credentials)?;
-    app.throttle.right(ticket, app.now());
+    forgive(app, ticket, &name, ip).await;
     open(app, &row).await
 }
 
-/// Counts an attempt, or says when to come back.
-pub(super) fn attempt(app: &App, name: &str, ip: IpAddr) -> ApiResult<Ticket> {
+/// The password was right.
+pub(super) async fn forgive(app: &App, ticket: Ticket, name: &str, ip: IpAddr) {
+    app.throttle.right(ticket, app.now());
+    app.engine.counters().count_reset(&Throttle::shared_key(name, ip)).await;
+}
+
+/// Counts an attempt, or says when to come back. Servers that can count together do.
+pub(super) async fn attempt(app: &App, name: &str, ip: IpAddr) -> ApiResult<Ticket> {
+    let (counters, key) = (app.engine.counters(), Throttle::shared_key(name, ip));
+    if let Some((count, _)) = counters.count_get(&key).await {
+        app.throttle.learn(name, ip, u32::try_from(count).unwrap_or(u32::MAX), app.now());
+    }
+    let ticket = attempt_here(app, name, ip)?;
+    // Without an answer this server counts alone.
+    let _ = counters.count(&key, app.throttle.forget_after()).await;
+    Ok(ticket)
+}
+
+fn attempt_here(app: &App, name: &str, ip: IpAddr) -> ApiResult<Ticket> {
     app.throttle.attempt(name, ip, app.now()).map_err(|wait| {
         ApiError::new(Code::TooManyRequests, "too many attempts; wait before the next").after(wait)
     })

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use taskloom_model::Timestamp;
 
+use crate::auth::secret::sha256;
+
 /// How wrong passwords slow a client down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleConfig {
@@ -94,6 +96,22 @@ impl Throttle {
         Ok(Ticket(keys))
     }
 
+    /// Takes over what other servers have seen of this user from this address, if it is more than was seen here.
+    pub(crate) fn learn(&self, user: &str, ip: IpAddr, wrong: u32, now: Timestamp) {
+        let key = Key::User(self.hasher.hash_one(user), network(ip));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.get(&key).is_some_and(|known| known.wrong >= wrong) {
+            return;
+        }
+        self.make_room(&mut seen, now);
+        seen.insert(key, Seen { wrong, last: now, until: now.plus(self.wait(key, wrong)) });
+    }
+
+    /// How long counts are kept.
+    pub(crate) fn forget_after(&self) -> Duration {
+        self.config.forget_after
+    }
+
     /// The password was right: this user is forgiven, the address only this one attempt.
     pub(crate) fn right(&self, Ticket([user, ip]): Ticket, now: Timestamp) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,6 +137,13 @@ impl Throttle {
                 self.config.first_wait.saturating_mul(doubled).min(self.config.longest_wait)
             }
         }
+    }
+
+    /// What servers call this user from this address among themselves; says nothing to who reads it.
+    pub(crate) fn shared_key(user: &str, ip: IpAddr) -> String {
+        let digest = sha256(format!("{}|{user}", network(ip)).as_bytes());
+        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("login:{hex}")
     }
 
     /// Keeps the map within its capacity: first what is forgotten anyway, then the half that was quiet longest.
@@ -184,6 +209,17 @@ mod tests {
         throttle.right(ticket, at(0));
         assert!(throttle.attempt("next", ip(1), at(0)).is_ok());
         assert!(throttle.attempt("more", ip(1), at(0)).is_err());
+    }
+
+    #[test]
+    fn what_other_servers_have_seen_counts_here() {
+        let throttle = Throttle::new(ThrottleConfig::default());
+        throttle.learn("ann", ip(1), 7, at(0));
+        assert_eq!(throttle.attempt("ann", ip(1), at(0)).err(), Some(Duration::from_secs(4)));
+        throttle.learn("ann", ip(1), 2, at(1));
+        assert!(throttle.attempt("ann", ip(1), at(3)).is_err(), "they have seen less than is known here");
+        assert!(throttle.attempt("ann", ip(1), at(4)).is_ok());
+        assert_ne!(Throttle::shared_key("ann", ip(1)), Throttle::shared_key("ann", ip(2)));
     }
 
     #[test]

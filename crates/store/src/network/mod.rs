@@ -39,6 +39,8 @@ pub(crate) enum Lane {
     Write,
     /// Statements that write, each a transaction by itself where the database makes one of it.
     Single,
+    /// A word to other processes: one statement, beside the heartbeats.
+    Word,
     /// A heartbeat's transaction: on connections of its own, so that no other work can delay it.
     Beat,
 }
@@ -75,6 +77,10 @@ impl Network {
         lane: Lane,
         body: impl Body<T>,
     ) -> Result<T> {
+        if lane == Lane::Read && self.pools.postgres_manager().is_some() {
+            // A read that is broken off leaves nothing behind on a connection of PostgreSQL: no task is needed.
+            return self.tries(lane, body).await;
+        }
         let network = Arc::clone(self);
         let carried = self.runtime.spawn(async move { network.tries(lane, body).await });
         carried.await.unwrap_or_else(|_| Err(StoreError::Sql("a transaction panicked".into())))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{self, Pool, PoolError, Timeouts};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::url::{DatabaseUrl, Server};
@@ -37,6 +38,7 @@ impl Pools {
                         config: (**config).clone(),
                         tls: tls::connector(&url.tls)?,
                         by_key,
+                        runtime: Handle::current(),
                     })
                 };
                 Ok(Self::Postgres {
@@ -64,16 +66,17 @@ impl Pools {
                 let pool = match lane {
                     Lane::Read => return Ok(Tx::Postgres(postgres::Session::shared(reads.next().await?))),
                     Lane::Write | Lane::Single => writes,
-                    Lane::Beat => beats,
+                    Lane::Beat | Lane::Word => beats,
                 };
                 let connection = pool.get().await.map_err(full)?;
-                Ok(Tx::Postgres(postgres::Session::new(connection, lane != Lane::Single)))
+                let is_transaction = !matches!(lane, Lane::Single | Lane::Word);
+                Ok(Tx::Postgres(postgres::Session::new(connection, is_transaction)))
             }
             Self::Mysql { writes, beats, reads } => {
                 let pool = match lane {
                     Lane::Read => reads,
                     Lane::Write | Lane::Single => writes,
-                    Lane::Beat => beats,
+                    Lane::Beat | Lane::Word => beats,
                 };
                 let connection = pool.get().await.map_err(full)?;
                 Ok(Tx::Mysql(mysql::Session::new(connection, lane != Lane::Read)))

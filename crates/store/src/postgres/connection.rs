@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
+use tokio::runtime::Handle;
 use tokio_postgres::{Client, Config, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -58,6 +59,8 @@ pub(crate) struct Manager {
     pub(crate) tls: MakeRustlsConnect,
     /// Whether its statements all find their rows by key.
     pub(crate) by_key: bool,
+    /// Where connections live: callers may be on threads that handlers block.
+    pub(crate) runtime: Handle,
 }
 
 /// Transactions walk keys. A planner that trusts stale statistics (a queue was empty when it was last analysed) sorts
@@ -71,7 +74,7 @@ impl Manager {
     pub(crate) async fn connect(&self) -> Result<Connection> {
         let connected = tokio::time::timeout(CONNECT_LIMIT, self.config.connect(self.tls.clone()));
         let (client, connection) = connected.await.map_err(|_| crate::network::silent())??;
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to PostgreSQL ended");
             }

@@ -171,9 +171,7 @@ impl Store {
                 let mut tasks = tx.rows_of(&sql, read_task).await?;
                 let more = tasks.len() > page.limit as usize;
                 tasks.truncate(page.limit as usize);
-                for task in &mut tasks {
-                    complete(tx, task).await?;
-                }
+                let tasks = complete(tx, tasks).await?;
                 let next = tasks.last().filter(|_| more).map(|task| position(task, page.order_by));
                 let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM ");
                 sql.push(&live_tables(&filter).unwrap_or("tasks t".into()), &[]).push(TASK_JOINS, &[]);

@@ -1,5 +1,7 @@
 //! Reads tasks as users see them.
 
+use std::collections::HashMap;
+
 use taskloom_model::{AttemptOutcome, Reason, State, TaskId, Timestamp, UserId};
 use taskloom_protocol::{Attempt, LogLine, Task, TaskError, json_null};
 
@@ -13,7 +15,7 @@ use crate::tx::Tx;
 /// What [`read_task`] reads, in its order.
 pub(crate) const TASK_COLUMNS: &str = "
 t.id, t.user_id, t.handler, t.created_at, t.queue, t.priority, t.name, t.task_type, t.args, t.kwargs, t.max_attempts,
-t.timeout_ms, t.expires_at, t.tags, t.metadata, t.model_id, t.parent_id, t.schedule_id, t.workflow_id,
+t.timeout_ms, t.expires_at, t.tags, t.metadata, t.model_id, t.parent_id, t.schedule_id, t.workflow_id, t.parents,
 b.deps_left, b.run_at,
 s.run_at, s.reason, s.epoch, s.attempt, s.refunds,
 r.epoch, r.attempt, r.refunds,
@@ -80,21 +82,20 @@ impl Store {
 }
 
 async fn get_many(tx: &mut Tx, ids: Vec<TaskId>) -> Result<Vec<Task>> {
-    let mut tasks = Vec::with_capacity(ids.len());
-    for id in ids {
-        tasks.extend(get(tx, id, None).await?);
-    }
-    Ok(tasks)
+    let head = format!("SELECT {TASK_COLUMNS} FROM tasks t {TASK_JOINS} WHERE t.deleted_at IS NULL AND t.id");
+    let found = tx.rows_in(&head, &[], &ids, "", read_task).await?;
+    let tasks = complete(tx, found).await?.into_iter().map(|task| (task.id, task));
+    let known: HashMap<TaskId, Task> = tasks.collect();
+    // An id that is asked for twice is answered twice.
+    Ok(ids.iter().filter_map(|id| known.get(id).cloned()).collect())
 }
 
 async fn get(tx: &mut Tx, id: TaskId, owner: Option<UserId>) -> Result<Option<Task>> {
-    let sql = select_task();
-    let task = tx.row(sql, params![id], read_task).await?;
-    let Some(mut task) = task.filter(|task| owner.is_none_or(|owner| owner == task.user_id)) else {
+    let found = tx.row(select_task(), params![id], read_task).await?;
+    let Some(found) = found.filter(|found| owner.is_none_or(|owner| owner == found.task.user_id)) else {
         return Ok(None);
     };
-    complete(tx, &mut task).await?;
-    Ok(Some(task))
+    Ok(complete(tx, vec![found]).await?.pop())
 }
 
 fn select_task() -> &'static str {
@@ -104,19 +105,44 @@ fn select_task() -> &'static str {
     &SELECT
 }
 
+/// A task as its row and the table in which it stands tell it.
+pub(crate) struct Found {
+    task: Task,
+    has_parents: bool,
+}
+
 /// Adds what stands in other tables: parents, and the last error of a task that waits for its next attempt.
-pub(crate) async fn complete(tx: &mut Tx, task: &mut Task) -> Result<()> {
-    let sql = "SELECT parent_id FROM edges WHERE child_id = ? ORDER BY parent_id";
-    task.parent_ids = tx.rows(sql, params![task.id], first).await?;
-    if task.attempt > 0 && !task.has_ended() {
-        let sql = "SELECT error FROM attempts WHERE task_id = ? ORDER BY epoch DESC LIMIT 1";
-        task.error = tx.row(sql, params![task.id], |row| row.json::<TaskError>()).await?.flatten();
+pub(crate) async fn complete(tx: &mut Tx, found: Vec<Found>) -> Result<Vec<Task>> {
+    let children: Vec<TaskId> = found.iter().filter(|f| f.has_parents).map(|f| f.task.id).collect();
+    let is_retried = |task: &Task| task.attempt > 0 && !task.has_ended();
+    let retried: Vec<TaskId> =
+        found.iter().map(|f| &f.task).filter(|t| is_retried(t)).map(|t| t.id).collect();
+    let mut tasks: Vec<Task> = found.into_iter().map(|found| found.task).collect();
+    if !children.is_empty() {
+        let sql = "SELECT child_id, parent_id FROM edges WHERE child_id";
+        let pair = |row: &mut Row<'_>| Ok((row.next::<TaskId>()?, row.next::<TaskId>()?));
+        let mut edges = tx.rows_in(sql, &[], &children, "", pair).await?;
+        edges.sort_unstable();
+        for task in &mut tasks {
+            task.parent_ids =
+                edges.iter().filter(|(child, _)| *child == task.id).map(|(_, parent)| *parent).collect();
+        }
     }
-    Ok(())
+    if !retried.is_empty() {
+        let sql = "SELECT a.task_id, a.error FROM attempts a WHERE a.epoch =
+             (SELECT max(l.epoch) FROM attempts l WHERE l.task_id = a.task_id) AND a.task_id";
+        let pair = |row: &mut Row<'_>| Ok((row.next::<TaskId>()?, row.json::<TaskError>()?));
+        let errors: HashMap<TaskId, Option<TaskError>> =
+            tx.rows_in(sql, &[], &retried, "", pair).await?.into_iter().collect();
+        for task in tasks.iter_mut().filter(|task| is_retried(task)) {
+            task.error = errors.get(&task.id).cloned().flatten();
+        }
+    }
+    Ok(tasks)
 }
 
 /// Reads a row of [`TASK_COLUMNS`].
-pub(crate) fn read_task(row: &mut Row<'_>) -> Result<Task> {
+pub(crate) fn read_task(row: &mut Row<'_>) -> Result<Found> {
     let mut task = Task::blank(row.next()?, String::new(), row.next()?, Timestamp::MIN);
     task.task = row.next()?;
     task.created_at = row.next()?;
@@ -135,10 +161,11 @@ pub(crate) fn read_task(row: &mut Row<'_>) -> Result<Task> {
     task.parent_id = row.next()?;
     task.schedule_id = row.next()?;
     task.workflow_id = row.next()?;
+    let has_parents = row.next::<u32>()? > 0;
     read_standing(row, &mut task)?;
     task.status = task.state.status();
     task.worker = row.next()?;
-    Ok(task)
+    Ok(Found { task, has_parents })
 }
 
 /// Reads whichever of the five tables the task stands in; the others are null.

@@ -310,9 +310,10 @@ impl Texts {
 }
 
 /// The columns of [`task_row`].
-const COLUMNS: usize = 20;
+const COLUMNS: usize = 21;
 const INSERT: &str = "INSERT INTO tasks (id, user_id, handler, queue, priority, name, task_type, args, kwargs, max_attempts,
-     timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key, parent_id, created_at)";
+     timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key, parent_id, created_at,
+     parents)";
 
 fn task_row<'a>(fresh: &Fresh<'a>, texts: &'a Texts) -> [Param<'a>; COLUMNS] {
     let task = fresh.task;
@@ -337,5 +338,6 @@ fn task_row<'a>(fresh: &Fresh<'a>, texts: &'a Texts) -> [Param<'a>; COLUMNS] {
         task.unique_key.as_ref().into(),
         task.parent_id.into(),
         fresh.at.into(),
+        (task.depends_on.len() as u64).into(),
     ]
 }

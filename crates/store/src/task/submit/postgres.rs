@@ -14,7 +14,7 @@ use crate::task::life::{INSERT_READY, band};
 /// The types of the columns of [`task_row`].
 const TYPES: [&str; COLUMNS] = [
     "uuid", "uuid", "text", "text", "int", "text", "text", "text", "text", "int", "bigint", "bigint", "text",
-    "bigint", "text", "text", "text", "text", "uuid", "bigint",
+    "bigint", "text", "text", "text", "text", "uuid", "bigint", "int",
 ];
 
 static INSERT_TASKS: LazyLock<String> = LazyLock::new(|| {
