@@ -48,8 +48,9 @@ fuzz-api: build ## Throw thousands of odd requests at the API, from its own Open
 
 check: lint test doc audit fuzz-api ## All that CI checks
 
-bench: build ## Measure on this machine (durable settings)
-	$(TASKLOOM) bench
+bench: build ## Measure on SQLite, PostgreSQL, Redis and MariaDB, beside PEERS if PEERS_DIR is set; quick: taskloom bench
+	$(CARGO) build --locked -p taskloom-testkit
+	sh bench/peers.sh taskloom taskloom-postgres taskloom-postgres-redis taskloom-mariadb $(if $(PEERS_DIR),$(PEERS))
 
 clean: ## Remove what was built; ./data stays
 	$(CARGO) clean

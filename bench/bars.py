@@ -72,8 +72,17 @@ def one(scale, y, name, rates, goal, ceiling):
         parts.append(goal_mark(scale(goal), high - 3, BAR + 6))
     if len(rates) > 1:
         parts.append(svg.line(scale(min(rates)), middle, scale(max(rates)), middle, "mark"))
-    beyond = max(scale(value) for value in (*rates, goal or 0, ceiling or 0))
-    return parts + [svg.text(beyond + 7, middle + 4, numeral.short(median(rates)), "strong")]
+    label = numeral.short(median(rates))
+    x = free_place(scale(max(rates)) + 7, svg.width_of(label, strong=True), [scale(mark) for mark in (goal, ceiling) if mark])
+    return parts + [svg.text(x, middle + 4, label, "strong")]
+
+
+def free_place(x, width, marks):
+    """The first place from x on where no mark crosses the text."""
+    for mark in sorted(marks):
+        if x - 4 < mark < x + width + 2:
+            x = mark + 7
+    return x
 
 
 def goal_mark(x, y, height):

@@ -49,7 +49,7 @@ def caption(result):
         machine = result["systems"][ours[0]]["machine"]
         said += [results.host(machine), f"Taskloom {machine['taskloom']}", f"a flush of 4 KiB takes {machine['flush_ms']:.2f} ms"]
     yield " · ".join(said)
-    yield f"Medians of {results.rounds(result)} rounds. Clients and servers share the cores."
+    yield f"{results.rounds(result)}. Clients and servers share the cores."
     for name in ours:
         yield f"{TASKLOOM[name]}: {results.durability(result['systems'][name]['machine'])}"
 

@@ -115,7 +115,9 @@ def means_nothing(result):
 
 
 def rounds(result):
-    return max((len(found) for name in ours(result) + peers(result) for found in result["systems"][name]["values"].values()), default=0)
+    """How often it was measured, for people."""
+    times = max((len(found) for name in ours(result) + peers(result) for found in result["systems"][name]["values"].values()), default=0)
+    return f"Medians of {times} rounds" if times > 1 else "One round"
 
 
 def when(result):

@@ -19,17 +19,17 @@ def markdown(result, plot):
 
 
 def head(result):
-    text = []
+    text, warning = [], ""
     ours = results.ours(result)
     if ours:
         machine = result["systems"][ours[0]]["machine"]
         text.append(f"{results.when(result)}, Taskloom {machine['taskloom']}, {results.host(machine)}.")
-    text.append(f"Medians of {results.rounds(result)} rounds and their range.")
+    text.append(f"{results.rounds(result)}, the range in parentheses.")
     if results.peers(result):
         text.append("× is how many times better Taskloom is than the best peer, which is bold; below 1 the peer is better.")
     if results.means_nothing(result):
-        text.append("\n\n**A quick run or not an optimised build: these figures mean nothing.**")
-    return " ".join(text)
+        warning = "\n\n**A quick run or not an optimised build: these figures mean nothing.**"
+    return " ".join(text) + warning
 
 
 def main_table(result, ours, peers):
@@ -62,7 +62,7 @@ def our_cell(figure, name, values, best):
     goal = figure.goals.get(name)
     if goal is not None:
         met = median(values) >= goal if figure.more else median(values) <= goal
-        parts.append(f"goal {'≥' if figure.more else '≤'} {numeral.full(goal)}: {'met' if met else 'missed'}")
+        parts.append(f"goal {'≥' if figure.more else '≤'} {goal:,g}: {'met' if met else 'missed'}")
     if best:
         better, worse = (values, best) if figure.more else (best, values)
         if median(worse) > 0:

@@ -75,6 +75,9 @@ class Drawing(unittest.TestCase):
         # The goal of 0.6 s, as a rate.
         self.assertAlmostEqual(33_333, both[1][0][2], delta=1)
 
+    def test_no_mark_crosses_a_number(self):
+        self.assertEqual([10, 37, 67, 10], [bars.free_place(10, 25, marks) for marks in ([], [30], [60, 30], [60])])
+
     def test_without_rates_or_series(self):
         self.assertNotIn("What it depends on", plot.draw(result(taskloom=system(values={"drain_rate": [1.0]}))))
         self.assertIn("2026", plot.draw(result(taskloom=system(values={"start_p50": [1.0]}))))

@@ -25,7 +25,7 @@ class Gather(unittest.TestCase):
         self.assertEqual(["taskloom", "taskloom-mariadb"], results.ours(found))
         self.assertEqual([100.0, 120.0], found["systems"]["taskloom"]["values"]["drain_rate"])
         self.assertEqual([55.0], found["systems"]["taskloom"]["values"]["ceiling_share"])
-        self.assertEqual(2, results.rounds(found))
+        self.assertEqual("Medians of 2 rounds", results.rounds(found))
 
     def test_times_are_those_of_20_000_tasks(self):
         samples.write(self.work, "taskloom", 1, samples.report(both_tasks=10_000, both_seconds=0.1, both_http_seconds=0.2))

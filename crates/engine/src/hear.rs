@@ -20,9 +20,11 @@ impl Engine {
         let Some(mut heard) = self.inner.store.listen() else { return };
         while let Some(Some(word)) = shutdown.run_until_cancelled(heard.recv()).await {
             match word {
-                // One is enough: who takes all it can wakes the next.
                 Heard::Queues(queues) => {
-                    queues.iter().for_each(|queue| self.inner.dispatcher.ring(queue, 1, true))
+                    for queue in &queues {
+                        // One is enough: who takes all it can wakes the next.
+                        self.inner.dispatcher.ring(queue, 1, true);
+                    }
                 }
                 Heard::Again => self.ring_waiting(),
             }

@@ -218,11 +218,12 @@ impl Store {
         Self { backend, waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)) }
     }
 
+    // Boxed: what talks to a server is large, and most callers wait on a SQLite file.
     /// A transaction that writes; committed when this returns `Ok`.
     async fn write<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.run(body).await,
-            Backend::Network { network, .. } => network.run(Lane::Write, body).await,
+            Backend::Network { network, .. } => Box::pin(network.run(Lane::Write, body)).await,
         }
     }
 
@@ -230,7 +231,7 @@ impl Store {
     async fn single<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.run(body).await,
-            Backend::Network { network, .. } => network.run(Lane::Single, body).await,
+            Backend::Network { network, .. } => Box::pin(network.run(Lane::Single, body)).await,
         }
     }
 
@@ -238,7 +239,7 @@ impl Store {
     async fn pulse<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.run(body).await,
-            Backend::Network { network, .. } => network.run(Lane::Beat, body).await,
+            Backend::Network { network, .. } => Box::pin(network.run(Lane::Beat, body)).await,
         }
     }
 
@@ -246,7 +247,7 @@ impl Store {
     async fn point<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
         match &self.backend {
             Backend::Sqlite { readers, .. } => readers.point(body),
-            Backend::Network { network, .. } => network.run(Lane::Read, body).await,
+            Backend::Network { network, .. } => Box::pin(network.run(Lane::Read, body)).await,
         }
     }
 
@@ -254,7 +255,7 @@ impl Store {
     async fn scan<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
         match &self.backend {
             Backend::Sqlite { readers, .. } => readers.scan(body).await,
-            Backend::Network { network, .. } => network.run(Lane::Read, body).await,
+            Backend::Network { network, .. } => Box::pin(network.run(Lane::Read, body)).await,
         }
     }
 

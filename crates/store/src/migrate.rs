@@ -160,7 +160,7 @@ pub(crate) async fn up_across(network: &Network, busy: Busy) -> Result<()> {
         (Ok(()), Tx::Postgres(session)) => session.commit().await,
         (Ok(()), Tx::Mysql(mut session)) => {
             session.run("COMMIT").await?;
-            session.run("DO RELEASE_LOCK('taskloom_migrate')").await?;
+            session.run(&format!("DO RELEASE_LOCK({})", lock::MYSQL_NAME)).await?;
             session.commit().await
         }
         (result, _) => result,

@@ -126,7 +126,9 @@ impl Store {
             let rows = self.page(table, after.take()).await?;
             let Some(last) = rows.last() else { return Ok(sum) };
             after = Some(key_of(table, last));
-            rows.iter().for_each(|row| sum.add(row));
+            for row in &rows {
+                sum.add(row);
+            }
             tell(rows.len() as u64);
         }
     }

@@ -64,6 +64,7 @@ fn start(bench: &Bench<'_>, stack: &Stack) -> Result<Running, BenchError> {
         .args(["worker", "--concurrency", &bench.sizes.concurrency.to_string()])
         .env("DATABASE_URL", &url)
         .env_remove("TASKLOOM_TOKEN")
+        .env_remove("REDIS_URL")
         .current_dir(bench.dir)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -142,8 +142,8 @@ impl Throttle {
     /// What servers call this user from this address among themselves; says nothing to who reads it.
     pub(crate) fn shared_key(user: &str, ip: IpAddr) -> String {
         let digest = sha256(format!("{}|{user}", network(ip)).as_bytes());
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        format!("login:{hex}")
+        let number = digest.iter().take(16).fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        format!("login:{number:032x}")
     }
 
     /// Keeps the map within its capacity: first what is forgotten anyway, then the half that was quiet longest.

@@ -8,6 +8,8 @@ use crate::tx::Tx;
 
 /// PostgreSQL's advisory locks are numbers: this one is "taskloom" in ASCII.
 const NUMBER: i64 = 0x7461_736b_6c6f_6f6d;
+/// MySQL's locks belong to the server, not to a database of it, and their names are short.
+pub(crate) const MYSQL_NAME: &str = "concat('taskloom ', md5(database()))";
 /// How long a program that starts waits for another that migrates.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -25,7 +27,10 @@ pub(crate) async fn take(tx: &mut Tx, busy: Busy) -> Result<()> {
     let end = tokio::time::Instant::now() + PATIENCE;
     loop {
         let taken = match tx {
-            Tx::Mysql(_) => tx.number("SELECT coalesce(GET_LOCK('taskloom_migrate', 0), 0)", &[]).await?,
+            Tx::Mysql(_) => {
+                let sql = format!("SELECT coalesce(GET_LOCK({MYSQL_NAME}, 0), 0)");
+                tx.number(&sql, &[]).await?
+            }
             _ => tx.number("SELECT pg_try_advisory_xact_lock(?)", params![NUMBER]).await?,
         };
         if taken == 1 {

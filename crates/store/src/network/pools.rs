@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pools of one database.
 pub(crate) enum Pools {
-    Postgres { writes: Pool<postgres::Manager>, beats: Pool<postgres::Manager>, reads: SharedReads },
+    Postgres { writes: Pool<postgres::Manager>, beats: Pool<postgres::Manager>, reads: Box<SharedReads> },
     Mysql { writes: Pool<mysql::Manager>, beats: Pool<mysql::Manager>, reads: Pool<mysql::Manager> },
 }
 
@@ -44,7 +44,7 @@ impl Pools {
                 Ok(Self::Postgres {
                     writes: pool(manager(true)?, size)?,
                     beats: pool(manager(true)?, BEATS)?,
-                    reads: SharedReads::new(manager(false)?),
+                    reads: Box::new(SharedReads::new(manager(false)?)),
                 })
             }
             Server::Mysql(options) => {

@@ -45,7 +45,7 @@ impl DatabaseUrl {
         let mut tx = Pools::new(self, 1)?.take(Lane::Read).await?;
         let sql = match tx {
             Tx::Mysql(_) => {
-                "SELECT concat('MySQL ', version(), ', flush at commit ', @@innodb_flush_log_at_trx_commit,
+                "SELECT concat(IF(version() LIKE '%MariaDB%', 'MariaDB ', 'MySQL '), version(), ', flush at commit ', @@innodb_flush_log_at_trx_commit,
                  ', buffer pool ', @@innodb_buffer_pool_size DIV 1048576, ' MiB')"
             }
             _ => {
@@ -70,10 +70,8 @@ impl DatabaseUrl {
 /// A name that needs no quotes.
 fn check(name: &str) -> Result<()> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    match (1..=60).contains(&name.len()) && name.chars().all(is_plain) {
-        true => Ok(()),
-        false => Err(StoreError::Settings(
-            "a database's name here: lower-case letters, digits, underscores".into(),
-        )),
+    if (1..=60).contains(&name.len()) && name.chars().all(is_plain) {
+        return Ok(());
     }
+    Err(StoreError::Settings("a database's name here: lower-case letters, digits, underscores".into()))
 }

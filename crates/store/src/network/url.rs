@@ -102,8 +102,11 @@ impl std::str::FromStr for DatabaseUrl {
     }
 }
 
+/// Options of a query and their values.
+type Options = Vec<(String, String)>;
+
 /// The TLS options of a query, and the rest of it.
-fn take_tls(query: &str) -> Result<(Option<Tls>, Vec<(String, String)>), String> {
+fn take_tls(query: &str) -> Result<(Option<Tls>, Options), String> {
     let mut tls = Tls { mode: TlsMode::Prefer, root: None, certificate: None, key: None };
     let (mut named, mut left) = (false, Vec::new());
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {

@@ -22,7 +22,7 @@ pub(crate) struct Session {
 
 enum Held {
     /// Mine alone; empty only while it is dropped.
-    Mine(Option<Object<Manager>>),
+    Mine(Option<Box<Object<Manager>>>),
     /// Shared with others, whose statements travel between mine: for reads, each of which is complete in itself.
     Shared(Arc<Connection>),
 }
@@ -46,7 +46,7 @@ impl Session {
     /// For a transaction, which begins with the first statement, or for statements that are one each.
     pub(crate) fn new(connection: Object<Manager>, transaction: bool) -> Self {
         let stage = if transaction { Stage::Begin } else { Stage::Single };
-        Self { held: Held::Mine(Some(connection)), stage }
+        Self { held: Held::Mine(Some(Box::new(connection))), stage }
     }
 
     fn connection(&self) -> Result<&Connection> {
@@ -127,7 +127,7 @@ impl Drop for Session {
         if let (Held::Mine(held), Stage::Open) = (&mut self.held, self.stage)
             && let Some(connection) = held.take()
         {
-            drop(Object::take(connection));
+            drop(Object::take(*connection));
         }
     }
 }

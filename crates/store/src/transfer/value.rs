@@ -76,7 +76,9 @@ pub(super) struct Checksum {
 impl Checksum {
     pub(super) fn add(&mut self, row: &[Value]) {
         let mut digest = Sha256::new();
-        row.iter().for_each(|value| value.digest(&mut digest));
+        for value in row {
+            value.digest(&mut digest);
+        }
         let bytes: [u8; 32] = digest.finalize().into();
         let (head, _) = bytes.split_at(16);
         let number = head.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));

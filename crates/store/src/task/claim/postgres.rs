@@ -17,7 +17,8 @@ use crate::task::life::{Place, band};
 /// - `head` is the only scan: a range of the key, from its start.
 /// - `wanted` numbers what this worker may have, in the order of `head`, and adds up its size, so that one claim never
 ///   carries too much.
-/// - Rows are deleted by their place (ctid), which `head` has locked: a join would be planned as one.
+/// - Rows are deleted by their place (ctid), which `head` has locked. There is one join, by key: a second would be planned
+///   as a hash of a whole table sooner or later.
 /// - What comes too late is told, and stays where it is.
 static CLAIM: LazyLock<String> = LazyLock::new(|| claiming(""));
 
@@ -28,29 +29,30 @@ static CLAIM_HINTED: LazyLock<String> =
 fn claiming(which: &str) -> String {
     format!(
         "WITH head AS MATERIALIZED (
-  SELECT ctid AS place, band, id FROM ready
+  SELECT ctid AS place, band, id, epoch, attempt, crashes, refunds FROM ready
   WHERE queue = ? {which} AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
   ORDER BY band, id LIMIT ? FOR UPDATE SKIP LOCKED
 ), wanted AS MATERIALIZED (
-  SELECT h.place, h.band, t.id, t.user_id, t.handler, t.args, t.kwargs, t.max_attempts, t.timeout_ms, t.soft_timeout_ms,
-         t.expires_at, t.created_at, coalesce(t.expires_at <= ?, false) AS is_late, count(*) OVER before AS number,
-         coalesce(sum(coalesce(octet_length(t.args), 0) + coalesce(octet_length(t.kwargs), 0)) OVER before, 0) AS carried
-  FROM head h JOIN tasks t ON t.id = h.id WHERE ?::int = 1 OR t.handler = ANY (?)
-  WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+  SELECT *, NOT is_late AND number < ? AND carried < ? AS is_taken FROM (
+    SELECT h.*, t.user_id, t.handler, t.args, t.kwargs, t.max_attempts, t.timeout_ms, t.soft_timeout_ms,
+           t.expires_at, t.created_at, coalesce(t.expires_at <= ?, false) AS is_late, count(*) OVER before AS number,
+           coalesce(sum(coalesce(octet_length(t.args), 0) + coalesce(octet_length(t.kwargs), 0)) OVER before, 0) AS carried
+    FROM head h JOIN tasks t ON t.id = h.id WHERE ?::int = 1 OR t.handler = ANY (?)
+    WINDOW before AS (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+  ) numbered
 ), gone AS (
-  DELETE FROM ready WHERE ctid = ANY (ARRAY(
-    SELECT place FROM wanted WHERE NOT is_late AND number < ? AND carried < ?))
-  RETURNING id, band, epoch, attempt, crashes, refunds
+  DELETE FROM ready WHERE ctid = ANY (ARRAY(SELECT place FROM wanted WHERE is_taken))
 ), held AS (
   INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until, deadline, started_at, cancel,
                        progress, logged)
-  SELECT g.id, g.epoch + 1, g.attempt + 1, g.crashes, g.refunds, ?::uuid, ?::bigint, ?::bigint + w.timeout_ms * 1000,
-         ?::bigint, 0, 0, 0
-  FROM gone g JOIN wanted w ON w.id = g.id
+  SELECT id, epoch + 1, attempt + 1, crashes, refunds, ?::uuid, ?::bigint, ?::bigint + timeout_ms * 1000, ?::bigint,
+         0, 0, 0
+  FROM wanted WHERE is_taken
 )
-SELECT s.seen, s.known, t.id, r.id IS NOT NULL, {CANDIDATE}
+SELECT s.seen, s.known, w.is_taken, {columns}
 FROM (SELECT (SELECT count(*) FROM head) AS seen, (SELECT count(*) FROM wanted) AS known) s
-LEFT JOIN (wanted t LEFT JOIN gone r ON r.id = t.id) ON r.id IS NOT NULL OR t.is_late"
+LEFT JOIN wanted w ON w.is_taken OR w.is_late",
+        columns = CANDIDATE.replace("r.", "w.").replace("t.", "w.")
     )
 }
 
@@ -108,7 +110,7 @@ async fn take(
         params.extend::<[&(dyn ToSql + Sync); 2]>([&bands, &ids]);
     }
     params.extend::<[&(dyn ToSql + Sync); 11]>([
-        &worker, &look_at, &now, &all, &handlers, &most, &bytes, &worker, &until, &now, &now,
+        &worker, &look_at, &most, &bytes, &now, &all, &handlers, &worker, &until, &now, &now,
     ]);
     let claim = if spec.hints.is_empty() { &CLAIM } else { &CLAIM_HINTED };
     let rows = session.query_any(claim, &params).await?;
@@ -116,13 +118,13 @@ async fn take(
     for row in &rows {
         let mut row = Row::postgres(row);
         (found.seen, found.known) = (row.next()?, row.next()?);
-        let (Some(id), is_taken) = (row.next::<Option<TaskId>>()?, row.next::<bool>()?) else { break };
+        let Some(is_taken) = row.next::<Option<bool>>()? else { break };
         found.used += 1;
+        let candidate = Candidate::read(&mut row)?;
         if !is_taken {
-            claims.expired_ids.push(id);
+            claims.expired_ids.push(candidate.id);
             continue;
         }
-        let candidate = Candidate::read(&mut row)?;
         let place = Place { queue: queue.to_owned(), priority: candidate.priority };
         if let Some(Effect::Become(life)) = candidate.decide(spec).map(|step| step.effect) {
             claims.claimed.push(candidate.claimed(place, &life));
@@ -173,7 +175,7 @@ mod tests {
         let id = "'00000000-0000-0000-0000-000000000001'";
         let now = Timestamp::MIN.as_micros();
         let values = format!(
-            "'default', {id}, 100, {now}, 0, ARRAY['demo.echo'], 100, 4000000, {id}, {now}, {now}, {now}"
+            "'default', {id}, 100, 100, 4000000, {now}, 0, ARRAY['demo.echo'], {id}, {now}, {now}, {now}"
         );
         tx.rows(&format!("EXPLAIN (COSTS OFF) EXECUTE claim ({values})"), &[], first::<String>).await
     }
