@@ -152,7 +152,7 @@ impl Store {
             StoreOptions::Sqlite { path, synchronous } => Self::open_file(path, *synchronous),
             StoreOptions::Network { url, connections } => {
                 let network = Network::new(url, *connections)?;
-                migrate::up_across(&network, busy).await?;
+                Box::pin(migrate::up_across(&network, busy)).await?;
                 Ok(Self::across(network))
             }
         }
@@ -186,7 +186,7 @@ impl Store {
             }
             StoreOptions::Network { url, connections } => {
                 let network = Network::new(url, *connections)?;
-                migrate::status_across(&network).await?.check()?;
+                Box::pin(migrate::status_across(&network)).await?.check()?;
                 Ok(Self::across(network))
             }
         }
@@ -199,7 +199,7 @@ impl Store {
             StoreOptions::Sqlite { path, synchronous } => {
                 migrate::status(&sqlite::open_writer(path, *synchronous)?)
             }
-            StoreOptions::Network { url, .. } => migrate::status_across(&Network::new(url, 1)?).await,
+            StoreOptions::Network { url, .. } => Box::pin(migrate::status_across(&Network::new(url, 1)?)).await,
         }
     }
 

@@ -42,7 +42,7 @@ impl DatabaseUrl {
 
     /// The server's name and version, and whether a commit survives a power cut, in the server's own settings.
     pub async fn describe(&self) -> Result<String> {
-        let mut tx = Pools::new(self, 1)?.take(Lane::Read).await?;
+        let mut tx = Box::pin(Pools::new(self, 1)?.take(Lane::Read)).await?;
         let sql = match tx {
             Tx::Mysql(_) => {
                 "SELECT concat(IF(version() LIKE '%MariaDB%', 'MariaDB ', 'MySQL '), version(), ', flush at commit ', @@innodb_flush_log_at_trx_commit,
@@ -59,7 +59,7 @@ impl DatabaseUrl {
     }
 
     async fn run(&self, sql: &str) -> Result<()> {
-        match Pools::new(self, 1)?.take(Lane::Single).await? {
+        match Box::pin(Pools::new(self, 1)?.take(Lane::Single)).await? {
             Tx::Postgres(session) => session.run(sql).await,
             Tx::Mysql(mut session) => session.run(sql).await,
             Tx::Sqlite(_) => Ok(()),
