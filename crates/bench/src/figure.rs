@@ -31,6 +31,38 @@ pub(crate) struct Spec {
     pub(crate) goal: Option<Goal>,
 }
 
+/// What is measured: what is wanted depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum System {
+    Sqlite,
+    Postgres,
+    /// PostgreSQL with Redis handing out the work.
+    Redis,
+    Mysql,
+}
+
+impl Figure {
+    /// What is wanted of it on this system. Across a network each commit is a round trip and a flush of another process.
+    pub(crate) fn goal(self, system: System) -> Option<Goal> {
+        let at_most = |on_postgres: f64, with_redis: f64| {
+            Goal::AtMost(if system == System::Redis { with_redis } else { on_postgres })
+        };
+        match (system, self) {
+            (System::Sqlite, _) => self.spec().goal,
+            (System::Mysql, Self::DrainRate) => Some(Goal::AtLeast(30_000.0)),
+            (System::Mysql, _) => None,
+            (_, Self::HttpSubmitRate) => Some(Goal::AtLeast(15_000.0)),
+            (_, Self::DrainRate) => Some(Goal::AtLeast(50_000.0)),
+            (_, Self::BothSeconds) => Some(Goal::AtMost(1.5)),
+            (_, Self::BothHttpSeconds) => Some(Goal::AtMost(2.5)),
+            (_, Self::StartP50) => Some(at_most(2.0, 1.5)),
+            (_, Self::StartP99) => Some(at_most(5.0, 4.0)),
+            (_, Self::RssIdle) => self.spec().goal,
+            _ => None,
+        }
+    }
+}
+
 macro_rules! figures {
     ($($(#[doc = $doc:literal])+ $name:ident = $id:literal, $label:literal, $unit:literal $(, $goal:ident $value:literal)?;)+) => {
         /// A figure.

@@ -10,6 +10,7 @@ use taskloom_store::{Store, Synchronous};
 
 use crate::BenchError;
 use crate::args::{BenchArgs, Durability};
+use crate::figure::System;
 use crate::stats::Latencies;
 
 /// Where and how the figures were made.
@@ -54,6 +55,18 @@ impl Machine {
             dispatch: if args.redis_url.is_some() { "redis" } else { "store" },
             flush_ms: flush_ms(dir)?,
         })
+    }
+}
+
+impl Machine {
+    /// What was measured on it.
+    pub(crate) fn system_measured(&self) -> System {
+        match self.database.split(' ').next() {
+            Some("PostgreSQL") if self.dispatch == "redis" => System::Redis,
+            Some("PostgreSQL") => System::Postgres,
+            Some("SQLite") => System::Sqlite,
+            _ => System::Mysql,
+        }
     }
 }
 

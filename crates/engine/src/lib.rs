@@ -160,6 +160,7 @@ impl Engine {
 
     /// Tells claimers and watchers what has happened.
     fn announce(&self, steps: &[Stepped]) {
+        self.inner.store.note_ready(steps);
         let mut ready = Vec::new();
         let mut queue: Arc<str> = Arc::from("");
         let watched = self.is_watched();

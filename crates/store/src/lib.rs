@@ -110,6 +110,8 @@ impl fmt::Display for StoreOptions {
 #[derive(Clone)]
 pub struct Store {
     backend: Backend,
+    /// Where claims begin.
+    floors: Arc<task::Floors>,
     /// KiB of submissions that may wait for the writer.
     waiting_bytes: Arc<Semaphore>,
 }
@@ -199,7 +201,9 @@ impl Store {
             StoreOptions::Sqlite { path, synchronous } => {
                 migrate::status(&sqlite::open_writer(path, *synchronous)?)
             }
-            StoreOptions::Network { url, .. } => Box::pin(migrate::status_across(&Network::new(url, 1)?)).await,
+            StoreOptions::Network { url, .. } => {
+                Box::pin(migrate::status_across(&Network::new(url, 1)?)).await
+            }
         }
     }
 
@@ -215,7 +219,7 @@ impl Store {
     }
 
     fn of(backend: Backend) -> Self {
-        Self { backend, waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)) }
+        Self { backend, floors: Arc::default(), waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)) }
     }
 
     // Boxed: what talks to a server is large, and most callers wait on a SQLite file.

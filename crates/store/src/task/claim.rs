@@ -1,5 +1,6 @@
 //! T3: a worker takes tasks.
 
+mod floor;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -18,6 +19,7 @@ use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
+pub(crate) use floor::Floors;
 
 /// Bytes of arguments after which a claim takes no further task.
 const CLAIM_BYTES: usize = 4 << 20;
@@ -106,11 +108,12 @@ impl Store {
     /// Takes up to `limit` ready tasks; none is ever given to two.
     pub async fn task_claim(&self, spec: ClaimSpec) -> Result<Claims> {
         if self.is_exclusive() {
-            return self.write(move |tx| Box::pin(async move { claim(tx, &spec).await })).await;
+            let floors = Arc::clone(&self.floors);
+            return self.write(move |tx| Box::pin(async move { claim(tx, &spec, &floors).await })).await;
         }
-        let spec = Arc::new(spec);
+        let (spec, floors) = (Arc::new(spec), Arc::clone(&self.floors));
         let first = Arc::clone(&spec);
-        let claims = self.single(move |tx| Box::pin(async move { claim(tx, &first).await })).await?;
+        let claims = self.single(move |tx| Box::pin(async move { claim(tx, &first, &floors).await })).await?;
         if claims.expired_ids.is_empty() {
             return Ok(claims);
         }
@@ -121,7 +124,16 @@ impl Store {
     }
 }
 
-async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
+impl Store {
+    /// Says that tasks came to stand in line, so that claims that have gone on look there again.
+    pub fn note_ready(&self, ready: &[Stepped]) {
+        for step in ready {
+            self.floors.lower(&step.queue, (band(step.priority), step.id));
+        }
+    }
+}
+
+async fn claim(tx: &mut Tx, spec: &ClaimSpec, floors: &Floors) -> Result<Claims> {
     let mut claims = Claims::default();
     if matches!(tx, Tx::Sqlite(_)) && !is_known(tx, spec).await? {
         return Ok(Claims { unknown: true, ..claims });
@@ -136,7 +148,7 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec) -> Result<Claims> {
         }
         match tx {
             Tx::Sqlite(_) => sqlite::claim(tx, spec, queue, room, &mut claims).await?,
-            Tx::Postgres(session) => postgres::claim(session, spec, queue, room, &mut claims).await?,
+            Tx::Postgres(session) => postgres::claim(session, spec, floors, queue, room, &mut claims).await?,
             Tx::Mysql(_) => mysql::claim(tx, spec, queue, room, &mut claims).await?,
         }
     }

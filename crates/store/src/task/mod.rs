@@ -13,6 +13,7 @@ mod submit;
 mod sweep;
 
 pub use beat::{BeatItem, BeatResult};
+pub(crate) use claim::Floors;
 pub use claim::{ClaimSpec, Claims, Hint};
 pub use finish::FinishItem;
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};

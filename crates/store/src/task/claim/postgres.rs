@@ -1,16 +1,18 @@
 //! The claim on PostgreSQL: one statement, which is a transaction by itself.
 
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use taskloom_model::{Effect, TaskId};
 use tokio_postgres::types::ToSql;
 
+use super::floor::{self, Floors};
 use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
 use crate::error::Result;
 use crate::postgres::{Session, Values};
 use crate::row::Row;
 use crate::sql::Param;
-use crate::task::life::{Place, band};
+use crate::task::life::{self, Place};
 
 /// Locks the head of the queue, leaves out what others have locked, and moves what is wanted to `running`.
 ///
@@ -20,7 +22,7 @@ use crate::task::life::{Place, band};
 /// - Rows are deleted by their place (ctid), which `head` has locked. There is one join, by key: a second would be planned
 ///   as a hash of a whole table sooner or later.
 /// - What comes too late is told, and stays where it is.
-static CLAIM: LazyLock<String> = LazyLock::new(|| claiming(""));
+static CLAIM: LazyLock<String> = LazyLock::new(|| claiming("AND (band, id) >= (?::int, ?::uuid)"));
 
 /// The same for tasks that a dispatcher handed out: by their keys.
 static CLAIM_HINTED: LazyLock<String> =
@@ -59,22 +61,47 @@ LEFT JOIN wanted w ON w.is_taken OR w.is_late",
 pub(super) async fn claim(
     session: &mut Session,
     spec: &ClaimSpec,
+    floors: &Floors,
     queue: &str,
     room: u32,
     claims: &mut Claims,
 ) -> Result<()> {
-    let found = take(session, spec, queue, room, room, claims).await?;
+    let mut left = room;
+    if spec.hints.is_empty() {
+        let began = floors.begin(queue);
+        if began > floor::START {
+            let found = take(session, spec, queue, Look { room, window: room, from: began }, claims).await?;
+            left = room.saturating_sub(found.used);
+            match found.first {
+                Some(first) if left == 0 || claims.cut => {
+                    floors.rise(queue, began, first);
+                    return Ok(());
+                }
+                _ => floors.forget(queue),
+            }
+        }
+    }
+    let start = Instant::now();
+    let found =
+        take(session, spec, queue, Look { room: left, window: left, from: floor::START }, claims).await?;
+    if let (Some(first), true) = (found.first, spec.hints.is_empty() && found.used >= left) {
+        floors.walked(queue, first, start.elapsed());
+    }
     // Only when the head holds what this worker does not know is it worth looking further.
-    let left = room.saturating_sub(found.used);
-    if spec.hints.is_empty()
-        && left > 0
-        && found.seen >= u64::from(room)
-        && found.known < found.seen
-        && !claims.cut
-    {
-        take(session, spec, queue, left, left.saturating_add(PASSED_BY), claims).await?;
+    let rest = left.saturating_sub(found.used);
+    let passed_by = found.seen >= u64::from(left) && found.known < found.seen;
+    if spec.hints.is_empty() && rest > 0 && passed_by && !claims.cut {
+        let look = Look { room: rest, window: rest.saturating_add(PASSED_BY), from: floor::START };
+        take(session, spec, queue, look, claims).await?;
     }
     Ok(())
+}
+
+/// How much of the head a statement looks at, and where it begins.
+struct Look {
+    room: u32,
+    window: u32,
+    from: floor::Place,
 }
 
 /// What one statement found.
@@ -86,31 +113,37 @@ struct Found {
     known: u64,
     /// Those taken or too late.
     used: u32,
+    /// The first of them in the queue's order.
+    first: Option<floor::Place>,
 }
 
 async fn take(
     session: &mut Session,
     spec: &ClaimSpec,
     queue: &str,
-    room: u32,
-    look_at: u32,
+    look: Look,
     claims: &mut Claims,
 ) -> Result<Found> {
+    let Look { room, window, from } = look;
     let handlers: Values<'_> = spec.handlers.iter().collect();
     let [queue_name, worker, now] =
         [queue.into(), spec.session.into(), spec.now.into()].map(|p: Param<'_>| p);
-    let [look_at, all, most] =
-        [look_at.into(), spec.handlers.is_empty().into(), room.into()].map(|p: Param<'_>| p);
+    let [window, all, most] =
+        [window.into(), spec.handlers.is_empty().into(), room.into()].map(|p: Param<'_>| p);
     let bytes = Param::from(CLAIM_BYTES as u64);
     let until = Param::from(spec.now.plus(spec.lease));
     let (bands, ids): (Vec<i64>, Vec<TaskId>) = spec.hinted(queue).into_iter().unzip();
     let (bands, ids): (Values<'_>, Values<'_>) = (bands.into_iter().collect(), ids.into_iter().collect());
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&queue_name];
-    if !spec.hints.is_empty() {
+    // The least band there is stands for the start: every other is greater.
+    let (band, id) = (Param::from(from.0.max(i64::from(i32::MIN))), Param::from(from.1));
+    if spec.hints.is_empty() {
+        params.extend::<[&(dyn ToSql + Sync); 2]>([&band, &id]);
+    } else {
         params.extend::<[&(dyn ToSql + Sync); 2]>([&bands, &ids]);
     }
     params.extend::<[&(dyn ToSql + Sync); 11]>([
-        &worker, &look_at, &most, &bytes, &now, &all, &handlers, &worker, &until, &now, &now,
+        &worker, &window, &most, &bytes, &now, &all, &handlers, &worker, &until, &now, &now,
     ]);
     let claim = if spec.hints.is_empty() { &CLAIM } else { &CLAIM_HINTED };
     let rows = session.query_any(claim, &params).await?;
@@ -121,6 +154,8 @@ async fn take(
         let Some(is_taken) = row.next::<Option<bool>>()? else { break };
         found.used += 1;
         let candidate = Candidate::read(&mut row)?;
+        let place = (life::band(candidate.priority), candidate.id);
+        found.first = Some(found.first.map_or(place, |first| first.min(place)));
         if !is_taken {
             claims.expired_ids.push(candidate.id);
             continue;
@@ -130,7 +165,7 @@ async fn take(
             claims.claimed.push(candidate.claimed(place, &life));
         }
     }
-    claims.claimed.sort_by_key(|task| (band(task.priority), task.id));
+    claims.claimed.sort_by_key(|task| (life::band(task.priority), task.id));
     // Known, in time, and yet not taken: it was too much, by number or by size.
     claims.cut = u64::from(found.used) < found.known.min(u64::from(room));
     Ok(found)
@@ -175,7 +210,7 @@ mod tests {
         let id = "'00000000-0000-0000-0000-000000000001'";
         let now = Timestamp::MIN.as_micros();
         let values = format!(
-            "'default', {id}, 100, 100, 4000000, {now}, 0, ARRAY['demo.echo'], {id}, {now}, {now}, {now}"
+            "'default', -2147483648, {id}, {id}, 100, 100, 4000000, {now}, 0, ARRAY['demo.echo'], {id}, {now}, {now}, {now}"
         );
         tx.rows(&format!("EXPLAIN (COSTS OFF) EXECUTE claim ({values})"), &[], first::<String>).await
     }
