@@ -91,7 +91,8 @@ impl Engine {
         let mut seen = self.inner.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let same = !found.is_empty() && *seen == found;
         for (queue, count) in &found {
-            self.inner.dispatcher.ring(queue, *count, true);
+            // Who was woken last time may not have known them: now everybody looks.
+            self.inner.dispatcher.ring(queue, if same { usize::MAX } else { *count }, true);
         }
         let look = match (same, found.is_empty()) {
             (true, _) => Look::SameAgain,

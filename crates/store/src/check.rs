@@ -24,10 +24,10 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "no state without a task",
-        "SELECT (SELECT count(*) FROM blocked WHERE id NOT IN (SELECT id FROM tasks))
-         + (SELECT count(*) FROM scheduled WHERE id NOT IN (SELECT id FROM tasks))
-         + (SELECT count(*) FROM running WHERE id NOT IN (SELECT id FROM tasks))
-         + (SELECT count(*) FROM outcomes WHERE id NOT IN (SELECT id FROM tasks))",
+        "SELECT (SELECT count(*) FROM blocked s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
+         + (SELECT count(*) FROM scheduled s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
+         + (SELECT count(*) FROM running s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
+         + (SELECT count(*) FROM outcomes s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))",
     ),
     (
         "a ready task stands where its queue and priority say",

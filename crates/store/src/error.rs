@@ -142,8 +142,32 @@ impl From<mysql_async::Error> for StoreError {
             // Lock wait timeout, deadlock, and MariaDB's changed row under a snapshot.
             1205 | 1213 | 1020 => Self::Conflict(text),
             // Full tables and disks, too many connections, shutdown, wrong passwords, read-only servers.
-            3 | 1021 | 1114 | 1040 | 1041 | 1044 | 1045 | 1049 | 1053 | 1152 | 1203 | 1226 | 1290 | 1317
-            | 1792 | 1836 | 1927 | 3100 => Self::Unavailable(text),
+            3
+            | 1021
+            | 1047
+            | 1114
+            | 1158..=1161
+            | 1180
+            | 1206
+            | 1461
+            | 1637
+            | 1969
+            | 3024
+            | 1040
+            | 1041
+            | 1044
+            | 1045
+            | 1049
+            | 1053
+            | 1152
+            | 1203
+            | 1226
+            | 1290
+            | 1317
+            | 1792
+            | 1836
+            | 1927
+            | 3100 => Self::Unavailable(text),
             _ => Self::Sql(text),
         }
     }

@@ -259,7 +259,7 @@ impl Store {
     async fn scan<T: Send + 'static>(&self, body: impl tx::Body<T>) -> Result<T> {
         match &self.backend {
             Backend::Sqlite { readers, .. } => readers.scan(body).await,
-            Backend::Network { network, .. } => Box::pin(network.run(Lane::Read, body)).await,
+            Backend::Network { network, .. } => Box::pin(network.run(Lane::Scan, body)).await,
         }
     }
 

@@ -192,6 +192,7 @@ async fn statement(tx: &mut Tx, sql: &str) -> Result<()> {
     match tx {
         // MySQL's changes of the schema are no transactions: what a killed program has begun is found, and gone on with.
         Tx::Mysql(session) => match session.run(sql).await {
+            Err(StoreError::Duplicate) => Ok(()),
             Err(StoreError::Sql(why)) if why.ends_with("(1050)") || why.ends_with("(1061)") => Ok(()),
             other => other,
         },

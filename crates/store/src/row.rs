@@ -145,6 +145,7 @@ column! {
     i64 => |cell| cell.int();
     u32 => |cell| cell.int().and_then(|v| u32::try_from(v).ok());
     u64 => |cell| cell.int().and_then(|v| u64::try_from(v).ok());
+    usize => |cell| cell.int().and_then(|v| usize::try_from(v).ok());
     bool => |cell| cell.int().map(|v| v != 0);
     f64 => |cell| match cell {
         Cell::Int(value) => Some(value as f64),

@@ -145,7 +145,7 @@ impl Store {
             Box::pin(async move {
                 let mut sql = Sql::new(&format!("SELECT {} FROM {}", table.columns(), table.name));
                 if let Some(after) = &after {
-                    behind(&mut sql, &table, after);
+                    behind(&mut sql, &table, after, matches!(tx, Tx::Mysql(_)));
                 }
                 sql.push(&format!(" ORDER BY {} LIMIT ?", table.key_names().join(", ")), &[ROWS.into()]);
                 tx.rows_of(&sql, |row| read(&table, row)).await
@@ -224,14 +224,19 @@ fn key_of(table: &Table, row: &[Value]) -> Vec<Value> {
     table.key.iter().filter_map(|place| row.get(*place)).cloned().collect()
 }
 
-/// ` WHERE` the key is greater than this one, in words that every database walks its index by.
-fn behind<'a>(sql: &mut Sql<'a>, table: &Table, after: &'a [Value]) {
+/// ` WHERE` the key is greater than this one, in words that the database walks its index by.
+fn behind<'a>(sql: &mut Sql<'a>, table: &Table, after: &'a [Value], is_mysql: bool) {
     let names = table.key_names();
-    for (number, value) in after.iter().enumerate() {
-        sql.push(if number == 0 { " WHERE (" } else { " OR (" }, &[]);
-        for (name, equal) in names.iter().zip(after).take(number) {
-            sql.push(&format!("{name} = ? AND "), &[equal.param()]);
+    let params: Vec<Param<'a>> = after.iter().map(Value::param).collect();
+    let marks = vec!["?"; names.len()].join(", ");
+    let row = format!("({}) > ({marks})", names.join(", "));
+    match (is_mysql, names.first(), params.first()) {
+        // MySQL compares rows rightly but walks its index only by a column.
+        (true, Some(first), Some(value)) => {
+            sql.push(&format!(" WHERE {first} >= ?"), &[*value]).push(&format!(" AND {row}"), &params);
         }
-        sql.push(&format!("{} > ?)", names.get(number).unwrap_or(&"")), &[value.param()]);
+        _ => {
+            sql.push(&format!(" WHERE {row}"), &params);
+        }
     }
 }

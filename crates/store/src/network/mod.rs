@@ -27,14 +27,16 @@ const TRIES: u32 = 12;
 const FIRST_WAIT: Duration = Duration::from_millis(2);
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
-/// A transaction that takes longer is given up.
-const LIMIT: Duration = Duration::from_secs(30);
+/// A transaction that takes longer is given up. Each of its statements has a limit of its own in the server.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a body is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Statements that read, each complete in itself.
+    /// Statements that read a few rows by key, each complete in itself.
     Read,
+    /// Statements that may look at many rows: on connections of their own, so that nobody waits behind them.
+    Scan,
     /// A transaction.
     Write,
     /// Statements that write, each a transaction by itself where the database makes one of it.
@@ -88,20 +90,24 @@ impl Network {
 
     async fn tries<T: Send + 'static>(&self, lane: Lane, body: impl Body<T>) -> Result<T> {
         let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match self.once(lane, body.clone()).await {
-                Err(Failure { error, again: true }) => {
-                    tracing::debug!(%error, "a transaction runs again");
-                    tokio::time::sleep(jittered(wait)).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                other => return other.map_err(|failure| failure.error),
+        let mut tries = 1;
+        loop {
+            let failure = match self.once(lane, body.clone()).await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            if !failure.again || tries == TRIES {
+                // To callers both are the same: it may pass.
+                return Err(match failure.error {
+                    StoreError::Conflict(why) | StoreError::Gone(why) => StoreError::Unavailable(why),
+                    error => error,
+                });
             }
+            tracing::debug!(error = %failure.error, "a transaction runs again");
+            tokio::time::sleep(jittered(wait)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+            tries += 1;
         }
-        self.once(lane, body).await.map_err(|failure| match failure.error {
-            StoreError::Conflict(why) => StoreError::Unavailable(why),
-            error => error,
-        })
     }
 
     async fn once<T: Send + 'static>(&self, lane: Lane, body: impl Body<T>) -> Result<T, Failure> {
@@ -120,7 +126,9 @@ impl Network {
                 if !lost && let Err(error) = timeout(LIMIT, rollback(tx)).await.unwrap_or(Ok(())) {
                     tracing::debug!(%error, "a rollback failed; its connection is closed");
                 }
-                Err(Failure::before(error))
+                let failure = Failure::before(error);
+                // A statement that is a transaction by itself may have been carried out.
+                Err(Failure { again: failure.again && !(lost && lane == Lane::Single), ..failure })
             }
         }
     }

@@ -8,6 +8,7 @@ use deadpool::Runtime;
 use deadpool::managed::{self, Pool, PoolError, Timeouts};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::url::{DatabaseUrl, Server};
 use super::{Lane, silent, tls};
@@ -19,13 +20,25 @@ use crate::{mysql, postgres};
 const BEATS: usize = 2;
 /// Connections for reads. On PostgreSQL many reads travel on one at the same time.
 const READS: usize = 4;
+/// Connections for reads that may look at many rows.
+const SCANS: usize = 2;
 /// How long a caller waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pools of one database.
 pub(crate) enum Pools {
-    Postgres { writes: Pool<postgres::Manager>, beats: Pool<postgres::Manager>, reads: Box<SharedReads> },
-    Mysql { writes: Pool<mysql::Manager>, beats: Pool<mysql::Manager>, reads: Pool<mysql::Manager> },
+    Postgres {
+        writes: Pool<postgres::Manager>,
+        beats: Pool<postgres::Manager>,
+        scans: Pool<postgres::Manager>,
+        reads: Box<SharedReads>,
+    },
+    Mysql {
+        writes: Pool<mysql::Manager>,
+        beats: Pool<mysql::Manager>,
+        scans: Pool<mysql::Manager>,
+        reads: Pool<mysql::Manager>,
+    },
 }
 
 impl Pools {
@@ -44,6 +57,7 @@ impl Pools {
                 Ok(Self::Postgres {
                     writes: pool(manager(true)?, size)?,
                     beats: pool(manager(true)?, BEATS)?,
+                    scans: pool(manager(false)?, SCANS)?,
                     reads: Box::new(SharedReads::new(manager(false)?)),
                 })
             }
@@ -53,6 +67,7 @@ impl Pools {
                 Ok(Self::Mysql {
                     writes: pool(writing.clone(), size)?,
                     beats: pool(writing, BEATS)?,
+                    scans: pool(mysql::Manager::new(options.clone(), false), SCANS)?,
                     reads: pool(mysql::Manager::new(options, false), size.max(READS))?,
                 })
             }
@@ -62,24 +77,29 @@ impl Pools {
     /// A connection for this purpose.
     pub(crate) async fn take(&self, lane: Lane) -> Result<Tx> {
         match self {
-            Self::Postgres { writes, beats, reads } => {
+            Self::Postgres { writes, beats, scans, reads } => {
                 let pool = match lane {
-                    Lane::Read => return Ok(Tx::Postgres(postgres::Session::shared(reads.next().await?))),
+                    Lane::Read => {
+                        let shared = timeout(PATIENCE, reads.next()).await.map_err(|_| silent())??;
+                        return Ok(Tx::Postgres(postgres::Session::shared(shared)));
+                    }
+                    Lane::Scan => scans,
                     Lane::Write | Lane::Single => writes,
                     Lane::Beat | Lane::Word => beats,
                 };
                 let connection = pool.get().await.map_err(full)?;
-                let is_transaction = !matches!(lane, Lane::Single | Lane::Word);
+                let is_transaction = matches!(lane, Lane::Write | Lane::Beat);
                 Ok(Tx::Postgres(postgres::Session::new(connection, is_transaction)))
             }
-            Self::Mysql { writes, beats, reads } => {
+            Self::Mysql { writes, beats, scans, reads } => {
                 let pool = match lane {
                     Lane::Read => reads,
+                    Lane::Scan => scans,
                     Lane::Write | Lane::Single => writes,
                     Lane::Beat | Lane::Word => beats,
                 };
                 let connection = pool.get().await.map_err(full)?;
-                Ok(Tx::Mysql(mysql::Session::new(connection, lane != Lane::Read)))
+                Ok(Tx::Mysql(mysql::Session::new(connection, !matches!(lane, Lane::Read | Lane::Scan))))
             }
         }
     }

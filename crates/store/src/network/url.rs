@@ -125,6 +125,10 @@ fn take_tls(query: &str) -> Result<(Option<Tls>, Options), String> {
         }
         named = true;
     }
+    if tls.mode == TlsMode::VerifyCa && tls.root.is_none() {
+        // Any certificate of any public authority would do, for whatever name.
+        return Err("sslmode=verify-ca needs sslrootcert".into());
+    }
     if tls.certificate.is_some() != tls.key.is_some() {
         return Err("sslcert and sslkey belong together".into());
     }
@@ -250,6 +254,7 @@ mod tests {
             ("postgres://me:hunter2@db/t?sslmode=maybe", "sslmode is one of"),
             ("postgres://me:hunter2@db/t?sslrootcert=/no/such/file", "there is no file"),
             ("postgres://me:hunter2@db/t?sslcert=/dev/null", "there is no file"),
+            ("postgres://me:hunter2@db/t?sslmode=verify-ca", "needs sslrootcert"),
             ("postgres://me:hunter2@db/t?wishes=3", "wishes"),
             ("mysql://me:hunter2@db", "names its database"),
             ("mysql://me:hunter2@db/t?wishes=3", "wishes is no option"),

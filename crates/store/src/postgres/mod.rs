@@ -3,11 +3,15 @@
 mod connection;
 mod listen;
 mod param;
+#[cfg(test)]
+mod plan;
 mod session;
 
 pub(crate) use connection::{Connection, Manager};
 pub(crate) use listen::{listen, notify};
 pub(crate) use param::Values;
+#[cfg(test)]
+pub(crate) use plan::plan;
 pub(crate) use session::Session;
 
 /// What PostgreSQL calls the words in braces of a migration.

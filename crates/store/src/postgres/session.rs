@@ -1,6 +1,7 @@
 //! Statements on a connection, inside a transaction or each for itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use deadpool::managed::Object;
 use futures_util::future::join;
@@ -18,6 +19,8 @@ pub(crate) type AnyParams<'a> = [&'a (dyn ToSql + Sync)];
 pub(crate) struct Session {
     held: Held,
     stage: Stage,
+    /// A statement is under way.
+    busy: AtomicBool,
 }
 
 enum Held {
@@ -40,13 +43,13 @@ enum Stage {
 impl Session {
     /// For reads, beside others.
     pub(crate) fn shared(connection: Arc<Connection>) -> Self {
-        Self { held: Held::Shared(connection), stage: Stage::Single }
+        Self { held: Held::Shared(connection), stage: Stage::Single, busy: AtomicBool::new(false) }
     }
 
     /// For a transaction, which begins with the first statement, or for statements that are one each.
     pub(crate) fn new(connection: Object<Manager>, transaction: bool) -> Self {
         let stage = if transaction { Stage::Begin } else { Stage::Single };
-        Self { held: Held::Mine(Some(Box::new(connection))), stage }
+        Self { held: Held::Mine(Some(Box::new(connection))), stage, busy: AtomicBool::new(false) }
     }
 
     fn connection(&self) -> Result<&Connection> {
@@ -88,7 +91,21 @@ impl Session {
         if begins {
             self.stage = Stage::Open;
         }
-        let connection = self.connection()?;
+        let this: &'s Self = self;
+        this.busy.store(true, Ordering::Relaxed);
+        let done = Self::carry(this.connection()?, begins, call).await;
+        this.busy.store(false, Ordering::Relaxed);
+        done
+    }
+
+    async fn carry<'s, T, F>(
+        connection: &'s Connection,
+        begins: bool,
+        call: impl FnOnce(&'s Connection) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<T, tokio_postgres::Error>> + Send,
+    {
         if begins {
             let (begun, called) = join(connection.client.batch_execute("BEGIN"), call(connection)).await;
             begun?;
@@ -122,9 +139,9 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// A connection with an open transaction must not go back to the pool.
+    /// A connection with an open transaction, or a statement that nobody waits for any more, must not go back to the pool.
     fn drop(&mut self) {
-        if let (Held::Mine(held), Stage::Open) = (&mut self.held, self.stage)
+        if let (Held::Mine(held), true) = (&mut self.held, *self.busy.get_mut() || self.stage == Stage::Open)
             && let Some(connection) = held.take()
         {
             drop(Object::take(*connection));

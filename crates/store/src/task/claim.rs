@@ -119,8 +119,14 @@ impl Store {
         }
         // What was found too late is moved in a transaction of its own.
         let late = claims.expired_ids.clone();
-        let expired = self.step_each(late, |_| (Action::Expire, 0.0), spec.now).await?;
-        Ok(Claims { expired, ..claims })
+        match self.step_each(late, |_| (Action::Expire, 0.0), spec.now).await {
+            Ok(expired) => Ok(Claims { expired, ..claims }),
+            // What was claimed has to reach its worker; the expire loop comes by as well.
+            Err(error) => {
+                tracing::warn!(%error, "tasks found expired could not be revoked");
+                Ok(claims)
+            }
+        }
     }
 }
 
@@ -146,10 +152,18 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec, floors: &Floors) -> Result<Claims>
         if !spec.hints.is_empty() && spec.hints.iter().all(|hint| *hint.queue != **queue) {
             continue;
         }
-        match tx {
-            Tx::Sqlite(_) => sqlite::claim(tx, spec, queue, room, &mut claims).await?,
-            Tx::Postgres(session) => postgres::claim(session, spec, floors, queue, room, &mut claims).await?,
-            Tx::Mysql(_) => mysql::claim(tx, spec, queue, room, &mut claims).await?,
+        let claimed = match tx {
+            Tx::Sqlite(_) => sqlite::claim(tx, spec, queue, room, &mut claims).await,
+            Tx::Postgres(session) => postgres::claim(session, spec, floors, queue, room, &mut claims).await,
+            Tx::Mysql(_) => mysql::claim(tx, spec, queue, room, &mut claims).await,
+        };
+        match claimed {
+            // What is committed already has to reach its worker, whatever came after.
+            Err(error) if matches!(tx, Tx::Postgres(_)) && !claims.claimed.is_empty() => {
+                tracing::warn!(%error, "a claim was cut short");
+                claims.cut = true;
+            }
+            other => other?,
         }
     }
     // Across a network the claim itself asks whether the worker is known; only who gets nothing wants to know why.

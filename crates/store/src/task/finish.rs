@@ -81,26 +81,41 @@ impl Store {
         tasks: Vec<TaskRef>,
         now: Timestamp,
     ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let (mut steps, mut lost) = (Vec::new(), Vec::new());
-                for task in tasks {
-                    let request = Request::new(task.id, Action::Drain { epoch: task.epoch });
-                    let held = holds(tx, session, task).await?;
-                    if !held || step(tx, &request, now, &mut steps).await?.is_err() {
-                        lost.push(task);
-                    }
-                }
-                Ok((steps, lost))
-            })
-        })
-        .await
+        let (mut steps, mut lost) = (Vec::new(), Vec::new());
+        for some in tasks.chunks(DRAINED) {
+            let some = some.to_vec();
+            let (taken, stale) =
+                self.write(move |tx| Box::pin(async move { drain(tx, session, some, now).await })).await?;
+            steps.extend(taken);
+            lost.extend(stale);
+        }
+        Ok((steps, lost))
     }
 
     /// Whether the session holds the task under this epoch.
     pub async fn task_held(&self, session: SessionId, task: TaskRef) -> Result<bool> {
         self.point(move |tx| Box::pin(async move { holds(tx, session, task).await })).await
     }
+}
+
+/// Tasks given back in one transaction.
+const DRAINED: usize = 100;
+
+async fn drain(
+    tx: &mut Tx,
+    session: SessionId,
+    tasks: Vec<TaskRef>,
+    now: Timestamp,
+) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
+    let (mut steps, mut lost) = (Vec::new(), Vec::new());
+    for task in tasks {
+        let request = Request::new(task.id, Action::Drain { epoch: task.epoch });
+        let held = holds(tx, session, task).await?;
+        if !held || step(tx, &request, now, &mut steps).await?.is_err() {
+            lost.push(task);
+        }
+    }
+    Ok((steps, lost))
 }
 
 async fn holds(tx: &mut Tx, session: SessionId, task: TaskRef) -> Result<bool> {

@@ -32,6 +32,8 @@ impl Store {
     ) -> Result<std::result::Result<Stepped, StepError>> {
         self.write(move |tx| {
             Box::pin(async move {
+                // Moves leave no trace in the epoch: two at the same time go one after the other.
+                tx.lock("SELECT 1 FROM tasks WHERE id = ?", params![id]).await?;
                 let Some(standing) = load(tx, id).await? else { return Ok(Err(StepError::NotFound)) };
                 if !scope.sees(&standing) {
                     return Ok(Err(StepError::NotFound));

@@ -9,7 +9,7 @@ use super::life::{Place, Standing, enter, leave, load, update};
 use super::note::Note;
 use super::submit::take_unique_key;
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
@@ -290,12 +290,15 @@ async fn release(
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
     // Another parent may end at the same time: one after the other counts down.
-    tx.lock("SELECT 1 FROM blocked WHERE id = ?", params![child]).await?;
+    let is_locked = tx.lock("SELECT 1 FROM blocked WHERE id = ?", params![child]).await? == 1;
     let close = "UPDATE edges SET is_open = 0 WHERE parent_id = ? AND child_id = ? AND is_open = 1";
     if tx.exec(close, params![parent, child]).await? == 0 {
         return Ok(());
     }
     let Some(standing) = load(tx, child).await? else { return Ok(()) };
+    if tx.is_shared() && !is_locked && standing.life.state() == State::Blocked {
+        return Err(StoreError::Conflict("a child was just being moved".into()));
+    }
     // A child that another parent has ended, or a user cancelled, no longer cares.
     match next(&standing.life, &standing.rules, Action::ParentEnded(end), now, 0.0) {
         Ok(transition) => write_transition(tx, child, standing, transition, &Note::default(), steps).await,

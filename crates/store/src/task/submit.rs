@@ -8,6 +8,7 @@ mod unique_key;
 pub(crate) use gather::Gatherer;
 pub(crate) use unique_key::take_unique_key;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use taskloom_model::{Backoff, Life, ParentPolicy, Phase, Priority, Rules, TaskId, Timestamp, UserId};
@@ -196,12 +197,19 @@ async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     };
     let mut made = Vec::with_capacity(submission.tasks.len());
     let mut written = Vec::with_capacity(submission.tasks.len());
+    let mut taken: HashMap<(UserId, &str), TaskId> = HashMap::new();
     for task in submission.tasks.iter() {
-        if let Some(key) = &task.unique_key
-            && let Some(holder) = take_unique_key(tx, task.user_id, key, task.id).await?
-        {
-            made.push(Made::Existing(holder));
-            continue;
+        if let Some(key) = &task.unique_key {
+            // One that was taken by a task of this very submission, which is not written yet.
+            let holder = match taken.get(&(task.user_id, key.as_str())) {
+                Some(holder) => Some(*holder),
+                None => take_unique_key(tx, task.user_id, key, task.id).await?,
+            };
+            if let Some(holder) = holder {
+                made.push(Made::Existing(holder));
+                continue;
+            }
+            taken.insert((task.user_id, key.as_str()), task.id);
         }
         let life = parents::life(task, &ends, now);
         written.push(Fresh { task, life, at: now });

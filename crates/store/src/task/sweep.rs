@@ -27,6 +27,9 @@ pub struct QueueDepth {
     pub running: u64,
 }
 
+/// Tasks that move in one transaction across a network.
+const TOGETHER: usize = 50;
+
 impl Store {
     /// T2: makes up to `limit` due tasks ready.
     pub async fn task_promote(&self, now: Timestamp, limit: u32) -> Result<Vec<Stepped>> {
@@ -182,24 +185,20 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let mut more = false;
-                // The select within a select is for MySQL, which takes neither a limit nor its own table there.
-                for (sql, before) in [
-                    (
-                        "DELETE FROM idempotency WHERE (user_id, idem_key) IN (SELECT user_id, idem_key FROM
-                         (SELECT user_id, idem_key FROM idempotency WHERE created_at < ? LIMIT ?) old)",
-                        keys_before,
-                    ),
-                    (
-                        "DELETE FROM logins WHERE id IN (SELECT id FROM
-                         (SELECT id FROM logins WHERE expires_at < ? LIMIT ?) old)",
-                        keys_before,
-                    ),
-                    (
-                        "DELETE FROM workers WHERE session IN (SELECT session FROM
-                         (SELECT session FROM workers WHERE last_seen < ? LIMIT ?) old)",
-                        workers_before,
-                    ),
+                for (table, key, column, before) in [
+                    ("idempotency", "(user_id, idem_key)", "created_at", keys_before),
+                    ("logins", "(id)", "expires_at", keys_before),
+                    ("workers", "(session)", "last_seen", workers_before),
                 ] {
+                    let columns = key.trim_matches(['(', ')']);
+                    let sql = match tx {
+                        // It takes a limit here, but none within IN, where it would look at the whole table.
+                        Tx::Mysql(_) => format!("DELETE FROM {table} WHERE {column} < ? LIMIT ?"),
+                        _ => format!(
+                            "DELETE FROM {table} WHERE {key} IN (SELECT {columns} FROM {table} WHERE {column} < ? LIMIT ?)"
+                        ),
+                    };
+                    let sql = sql.as_str();
                     more |= tx.exec(sql, params![before, limit]).await? == u64::from(limit);
                 }
                 Ok(more)
@@ -220,9 +219,21 @@ impl Store {
         action: impl Fn(TaskId) -> (Action, f64) + Clone + Send + Sync + 'static,
         now: Timestamp,
     ) -> Result<Vec<Stepped>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+        let mut steps = Vec::new();
+        // Across a network a step is some round trips, and its rows stay locked meanwhile.
+        let together = if self.is_exclusive() { usize::MAX } else { TOGETHER };
+        for some in ids.chunks(together.min(ids.len()).max(1)) {
+            steps.extend(self.steps(some.to_vec(), action.clone(), now).await?);
         }
+        Ok(steps)
+    }
+
+    async fn steps(
+        &self,
+        ids: Vec<TaskId>,
+        action: impl Fn(TaskId) -> (Action, f64) + Clone + Send + Sync + 'static,
+        now: Timestamp,
+    ) -> Result<Vec<Stepped>> {
         self.write(move |tx| {
             Box::pin(async move {
                 let mut steps = Vec::new();

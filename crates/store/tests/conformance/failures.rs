@@ -98,8 +98,7 @@ async fn work(store: Store, number: u8, stop: Arc<AtomicBool>) -> Vec<Uuid> {
 
 /// Whatever happens to connections, callers hear of something that passes, never of a defect.
 fn passing(error: &StoreError) {
-    let may = matches!(error, StoreError::Unavailable(_) | StoreError::Gone(_) | StoreError::Conflict(_));
-    assert!(may, "{error:?}");
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }
 
 /// Disturbs a server while four clients work; nothing that was acknowledged may be missing afterwards.
@@ -254,7 +253,6 @@ async fn tls_is_checked_as_far_as_it_is_asked_for() {
             (format!("sslmode=verify-full&sslrootcert={ca}"), true),
             // A certificate that no known authority has signed.
             ("sslmode=verify-full".to_owned(), false),
-            ("sslmode=verify-ca".to_owned(), false),
             // The server takes no connection in the clear.
             ("sslmode=disable".to_owned(), false),
         ] {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use taskloom_model::{Action, Finish, Rules, State};
-use taskloom_store::{Idempotency, NewTask, Request, Store, Submission, SubmitOutcome};
+use taskloom_model::{Action, Finish, Priority, Rules, State};
+use taskloom_protocol::TaskRef;
+use taskloom_store::{BeatItem, Idempotency, Made, NewTask, Request, Store, Submission, SubmitOutcome};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -18,9 +19,12 @@ on_every_database! {
     two_reapers_count_one_crash,
     two_promoters_move_each_task_once,
     a_cancel_and_a_finish_agree,
+    a_heartbeat_beside_a_cancel_loses_no_lease,
     a_child_submitted_while_its_parent_ends_is_not_forgotten,
     parents_that_end_together_release_their_child_once,
     one_unique_key_makes_one_task,
+    one_unique_key_twice_in_a_batch_makes_one_task,
+    a_task_of_higher_priority_is_not_passed_over_for_long,
     one_idempotency_key_makes_one_task,
     a_cancelled_caller_leaves_nothing_half_done,
 }
@@ -132,6 +136,37 @@ async fn a_cancel_and_a_finish_agree(home: Home) {
     assert_eq!(store.check().await.unwrap(), vec![]);
 }
 
+async fn a_heartbeat_beside_a_cancel_loses_no_lease(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    fill(&store, 40, &plain(), false).await;
+    let claimed = store.task_claim(claim_of(worker(0), 40, at(1))).await.unwrap().claimed;
+    for (number, task) in claimed.iter().enumerate() {
+        let items = claimed.iter().map(|task| BeatItem {
+            task: TaskRef { id: task.id, epoch: task.epoch },
+            progress: Some(number as f64),
+            detail: None,
+            logs: vec![],
+        });
+        let beat = store.task_beat(worker(0), items.collect(), LEASE, at(2));
+        let cancel = store.task_step(Request::new(task.id, Action::Cancel { force: false }), at(2));
+        let (beaten, cancelled) = tokio::join!(beat, cancel);
+        assert_eq!(beaten.unwrap().unwrap().lost, vec![]);
+        assert!(cancelled.unwrap().is_ok());
+    }
+    let items: Vec<BeatItem> = claimed
+        .iter()
+        .map(|task| BeatItem {
+            task: TaskRef { id: task.id, epoch: task.epoch },
+            progress: None,
+            detail: None,
+            logs: vec![],
+        })
+        .collect();
+    let told = store.task_beat(worker(0), items, LEASE, at(3)).await.unwrap().unwrap();
+    assert_eq!((told.lost.len(), told.cancel.len()), (0, 40));
+}
+
 async fn a_child_submitted_while_its_parent_ends_is_not_forgotten(home: Home) {
     let store = home.open().await;
     register(&store).await;
@@ -191,11 +226,49 @@ async fn one_unique_key_makes_one_task(home: Home) {
         let mut new = 0;
         while let Some(outcome) = calls.join_next().await {
             let SubmitOutcome::Done(made) = outcome.unwrap().unwrap() else { panic!("not done") };
-            new += made.iter().filter(|made| matches!(made, taskloom_store::Made::New(_))).count();
+            new += made.iter().filter(|made| matches!(made, Made::New(_))).count();
         }
         assert_eq!(new, 1);
     }
     assert_eq!(store.check().await.unwrap(), vec![]);
+}
+
+async fn one_unique_key_twice_in_a_batch_makes_one_task(home: Home) {
+    let store = home.open().await;
+    let task = || NewTask { unique_key: Some("k".into()), ..new_task(&plain(), None) };
+    let tasks = vec![task(), new_task(&plain(), None), task()];
+    let first = tasks[0].id;
+    let submission = Submission { tasks: tasks.into(), idempotency: None, now: at(1) };
+    let SubmitOutcome::Done(made) = store.task_submit(submission).await.unwrap() else { panic!("not done") };
+    assert!(
+        matches!(made[..], [Made::New(_), Made::New(_), Made::Existing(holder)] if holder == first),
+        "{made:?}"
+    );
+    assert_eq!(store.check().await.unwrap(), vec![]);
+}
+
+/// Claims go on where they were; what another process submits meanwhile stands before that.
+async fn a_task_of_higher_priority_is_not_passed_over_for_long(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    fill(&store, 2_000, &plain(), false).await;
+    for _ in 0..10 {
+        assert_eq!(store.task_claim(claim_of(worker(0), 5, at(2))).await.unwrap().claimed.len(), 5);
+    }
+    let elsewhere = if store.is_exclusive() { store.clone() } else { home.open().await };
+    let urgent = NewTask { priority: Priority::Critical, ..new_task(&plain(), None) };
+    let id = urgent.id;
+    submit(&elsewhere, urgent, at(2)).await;
+    let mut claims = 0;
+    loop {
+        let claimed = store.task_claim(claim_of(worker(0), 1, at(3))).await.unwrap().claimed;
+        claims += 1;
+        if claimed.iter().any(|task| task.id == id) {
+            break;
+        }
+        assert!(claimed.len() == 1 && claims < 1_900, "it came last of all");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 async fn one_idempotency_key_makes_one_task(home: Home) {
