@@ -9,7 +9,7 @@ pub(crate) use gather::Gatherer;
 pub(crate) use unique_key::take_unique_key;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use taskloom_model::{Backoff, Life, ParentPolicy, Phase, Priority, Rules, TaskId, Timestamp, UserId};
 use taskloom_protocol::Json;
@@ -268,7 +268,8 @@ async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
                 enter(tx, task.id, &task.place(), life, None, &Note::default()).await?;
             }
         }
-        _ => insert(tx, tasks).await?,
+        Tx::Sqlite(_) => insert_each(tx, tasks).await?,
+        Tx::Mysql(_) => insert_together(tx, tasks).await?,
     }
     let mut tags: Vec<Param<'_>> = Vec::new();
     let mut expiries: Vec<Param<'_>> = Vec::new();
@@ -284,7 +285,20 @@ async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     tx.insert_many("INSERT INTO expiries (expires_at, id)", 2, &expiries).await
 }
 
-async fn insert(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
+/// On SQLite row by row: a statement costs no round trip, and its text is made once.
+async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
+    static ONE: LazyLock<String> =
+        LazyLock::new(|| format!("{INSERT} VALUES ({})", vec!["?"; COLUMNS].join(", ")));
+    for fresh in tasks {
+        let texts = Texts::of(fresh.task);
+        tx.exec(&ONE, &task_row(fresh, &texts)).await?;
+        enter(tx, fresh.task.id, &fresh.task.place(), &fresh.life, None, &Note::default()).await?;
+    }
+    Ok(())
+}
+
+/// On MySQL in sets.
+async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     let texts: Vec<Texts> = tasks.iter().map(|fresh| Texts::of(fresh.task)).collect();
     let mut rows: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * COLUMNS);
     for (fresh, texts) in tasks.iter().zip(&texts) {
