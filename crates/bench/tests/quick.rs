@@ -61,11 +61,34 @@ fn the_workloads_in_process_do_what_they_count() {
     );
 
     let written: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    assert_eq!(written["machine"]["synchronous"], "FULL");
+    assert_eq!(written["machine"]["dispatch"], "store");
+    assert!(written["machine"]["database"].as_str().unwrap().contains("synchronous=FULL"));
     assert_eq!(written["measures"].as_array().unwrap().len(), report.measures.len());
     let left: Vec<_> =
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["figures.json"], "the private data stayed");
+}
+
+#[test]
+fn the_long_workloads_run_when_they_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = quick(dir.path(), &["--only", "ceiling,depth,mixed", "--drain-tasks", "300"]).unwrap();
+    assert!(report.get(Figure::CeilingRate).is_some() && report.get(Figure::MixedSubmitRate).is_some());
+    let points = |id| report.series.iter().find(|series| series.id == id).unwrap().points.len();
+    assert_eq!((points("backlog"), points("backlog_claim_p99"), points("history")), (2, 2, 2));
+}
+
+#[test]
+fn a_database_server_is_measured_and_left_as_it_was() {
+    let Some(server) = taskloom_testkit::postgres() else { return };
+    let (dir, url) = (tempfile::tempdir().unwrap(), server.url());
+    let flags = ["--only", "drain,ceiling", "--drain-tasks", "300", "--database-url", &url];
+    let report = quick(dir.path(), &flags).unwrap();
+    assert!(report.get(Figure::DrainRate).is_some());
+    assert!(report.to_string().contains("PostgreSQL") && report.to_string().contains("fsync="), "{report}");
+    let left =
+        server.psql(&url, "SELECT datname FROM pg_database WHERE datname LIKE 'taskloom_bench%'").unwrap();
+    assert_eq!(left, "", "a private database stayed");
 }
 
 #[test]
