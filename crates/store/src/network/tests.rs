@@ -57,15 +57,16 @@ async fn a_deadlock_is_tried_again_on_mariadb() {
     }
 }
 
+/// One on each server that can be had.
+fn fresh_databases() -> impl Iterator<Item = String> {
+    let postgres = taskloom_testkit::postgres().map(taskloom_testkit::Postgres::fresh_database);
+    let mariadb = taskloom_testkit::mariadb().map(taskloom_testkit::MariaDb::fresh_database);
+    postgres.into_iter().chain(mariadb)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_program_migrates_and_the_other_is_told() {
-    for url in [
-        taskloom_testkit::postgres().map(taskloom_testkit::Postgres::fresh_database),
-        taskloom_testkit::mariadb().map(taskloom_testkit::MariaDb::fresh_database),
-    ]
-    .into_iter()
-    .flatten()
-    {
+    for url in fresh_databases() {
         let options = StoreOptions::network(url.parse().unwrap());
         let StoreOptions::Network { url, .. } = &options else { panic!("no network") };
         let holder = super::Network::new(url, 1).unwrap();
@@ -83,13 +84,7 @@ async fn only_one_program_migrates_and_the_other_is_told() {
 /// A newer program has been here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_is_refused() {
-    for url in [
-        taskloom_testkit::postgres().map(taskloom_testkit::Postgres::fresh_database),
-        taskloom_testkit::mariadb().map(taskloom_testkit::MariaDb::fresh_database),
-    ]
-    .into_iter()
-    .flatten()
-    {
+    for url in fresh_databases() {
         let options = StoreOptions::network(url.parse().unwrap());
         let store = Store::open(&options).await.unwrap();
         let newer = "INSERT INTO schema_migrations (version, name) VALUES (99, 'later')";
