@@ -51,10 +51,12 @@ impl Store {
     pub async fn task_beat(
         &self,
         session: SessionId,
-        items: Vec<BeatItem>,
+        mut items: Vec<BeatItem>,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<BeatResult>> {
+        // Everybody locks in the order of ids: two transactions never wait for each other.
+        items.sort_unstable_by_key(|item| item.task.id);
         let items = std::sync::Arc::new(items);
         self.pulse(move |tx| {
             Box::pin(async move {

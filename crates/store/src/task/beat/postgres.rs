@@ -27,7 +27,7 @@ WITH held AS MATERIALIZED (
 )
 SELECT h.rows, r.id, r.epoch, r.cancel FROM (SELECT count(*) AS rows FROM held) h LEFT JOIN renewed r ON true";
 
-/// Gives those that are held, sorted by task, each with its cancel flag.
+/// Renews items that are sorted by task. Gives those that are held, sorted likewise, each with its cancel flag.
 pub(super) async fn renew(
     pg: &mut Session,
     session: SessionId,
@@ -37,9 +37,6 @@ pub(super) async fn renew(
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    // Everybody locks in the order of ids: two transactions never wait for each other.
-    let mut items: Vec<&BeatItem> = items.iter().collect();
-    items.sort_unstable_by_key(|item| item.task.id);
     let ids: Values<'_> = items.iter().map(|item| item.task.id).collect();
     let epochs: Values<'_> = items.iter().map(|item| item.task.epoch).collect();
     let progress: Values<'_> = items.iter().map(|item| item.progress).collect();
