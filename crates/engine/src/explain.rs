@@ -13,6 +13,7 @@ impl Engine {
         let summary = match task.state {
             State::Blocked => self.blocked(caller, &task, &mut details).await?,
             State::Scheduled => scheduled(&task),
+            State::Limited => "It waits for a limit to leave room.".to_owned(),
             State::Ready => self.ready(&task, &mut details).await?,
             State::Running => running(&task, &mut details),
             State::Succeeded => "It succeeded.".to_owned(),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use taskloom_model::{DEFAULT_QUEUE, Life, TaskId, Timestamp};
+use taskloom_model::{DEFAULT_QUEUE, Life, TaskId, Ties, Timestamp};
 use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
-use taskloom_store::{Idempotency, Made, NewTask, Rejected, Stepped, Submission, SubmitOutcome};
+use taskloom_store::{
+    Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
+};
 
 use crate::{Caller, Engine, EngineError};
 
@@ -67,8 +69,9 @@ impl Engine {
             tasks.into_iter().map(|task| self.complete(caller, task, parent_id, now)).collect();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
         match self.inner.store.task_submit(submission).await? {
-            SubmitOutcome::Done(made) => {
+            SubmitOutcome::Done { made, steps } => {
                 self.announce_new(&tasks, &made);
+                self.announce(&steps);
                 self.answer(&tasks, &made, now).await
             }
             SubmitOutcome::Replayed(ids) => self.known(ids, Duplicate::IdempotencyKey).await,
@@ -127,6 +130,19 @@ impl Engine {
             depends_on: task.depends_on,
             on_parent_failure: task.on_parent_failure.unwrap_or_default(),
             unique_key: task.unique_key,
+            retry_on: task.retry_on,
+            schedule_id: None,
+            workflow_id: None,
+            turn: 0,
+            ties: Ties::NONE,
+            concurrency: task
+                .concurrency_key
+                .map(|key| Concurrency { key, most: task.concurrency_limit.unwrap_or(1) }),
+            rate: task.rate_key.zip(task.rate_limit).map(|(key, limit)| Rate {
+                key,
+                count: limit.count,
+                per_us: (limit.seconds * 1_000_000.0).ceil() as u64,
+            }),
         }
     }
 
@@ -140,6 +156,7 @@ impl Engine {
                     id: task.id,
                     queue: task.queue.clone(),
                     priority: task.priority,
+                    band: task.band(),
                     before: life.state(),
                     life: *life,
                 }),

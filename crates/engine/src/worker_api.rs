@@ -182,11 +182,7 @@ impl Engine {
     ) -> Result<Claims, WorkerError> {
         let tickets = self.inner.dispatcher.take(&session.queues, request.limit as usize).await;
         if !tickets.is_empty() {
-            let hint = |ticket: &Ticket| Hint {
-                queue: Arc::clone(&ticket.ready.queue),
-                priority: ticket.ready.priority,
-                id: ticket.ready.id,
-            };
+            let hint = |ticket: &Ticket| Hint { queue: Arc::clone(&ticket.ready.queue), id: ticket.ready.id };
             let claims = self.claim_from_store(session, request, tickets.iter().map(hint).collect()).await;
             // Whatever came of it: should the store not answer, the sweep finds them again.
             self.inner.dispatcher.done(tickets);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::machine::{CRASH_CAP, Effect, Finish, REFUND_CAP, Refusal, Transition, ended};
+use crate::machine::{CRASH_CAP, Effect, Finish, REFUND_CAP, Refusal, Transition, ended, ready};
 use crate::{AttemptEnd, AttemptOutcome, Life, Phase, Reason, Rules, SessionId, State, Timestamp, Wait};
 
 /// A running task in the hands of the worker that may write to it.
@@ -83,7 +83,7 @@ impl Held {
         }
         let life = self.refunded();
         let phase = if life.has_attempts_left(rules) {
-            Phase::Ready
+            ready(rules.limits)
         } else {
             ended(State::Failed, Reason::Lost, now)
         };

@@ -10,9 +10,10 @@ mod priority;
 mod retry;
 mod role;
 mod state;
+mod ties;
 mod time;
 
-pub use life::{AttemptEnd, AttemptOutcome, Life, Phase, Rules, Wait};
+pub use life::{AttemptEnd, AttemptOutcome, Life, Limit, Limits, Phase, Rules, Wait};
 pub use machine::{
     Action, CRASH_CAP, Effect, Finish, ParentEnd, ParentPolicy, REFUND_CAP, Refusal, Start, Transition, next,
     start,
@@ -21,6 +22,7 @@ pub use priority::Priority;
 pub use retry::{Backoff, BackoffKind};
 pub use role::{Permission, Role};
 pub use state::{Reason, State, Status};
+pub use ties::Ties;
 pub use time::{ParseTimestampError, Timestamp};
 
 /// Identifies a task: a UUIDv7, so ids sort by creation.

@@ -17,6 +17,8 @@ pub struct Rules {
     pub backoff: Backoff,
     /// A task that waits still at this instant is revoked.
     pub expires_at: Option<Timestamp>,
+    /// Limits that its start has to pass.
+    pub limits: Limits,
 }
 
 /// Why a scheduled task waits.
@@ -28,6 +30,52 @@ pub enum Wait {
     Retry,
     /// The handler asked for it.
     Snooze,
+}
+
+/// The kind of limit that a task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// So many at once.
+    Concurrency,
+    /// So many in a time.
+    Rate,
+}
+
+impl Limit {
+    /// The reason that the API shows.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Concurrency => Reason::Concurrency,
+            Self::Rate => Reason::Rate,
+        }
+    }
+
+    /// The limit behind a reason, if it is one.
+    pub fn from_reason(reason: Reason) -> Option<Self> {
+        [Self::Concurrency, Self::Rate].into_iter().find(|limit| limit.reason() == reason)
+    }
+}
+
+/// The limits that a task's start has to pass, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Limits {
+    /// One of concurrency.
+    pub concurrency: bool,
+    /// One of rate.
+    pub rate: bool,
+}
+
+impl Limits {
+    /// The first, if any.
+    pub fn first(self) -> Option<Limit> {
+        if self.concurrency { Some(Limit::Concurrency) } else { self.rate.then_some(Limit::Rate) }
+    }
+
+    /// The one behind this one, if any.
+    pub fn after(self, limit: Limit) -> Option<Limit> {
+        (self.rate && limit == Limit::Concurrency).then_some(Limit::Rate)
+    }
 }
 
 /// Where a task stands, with exactly the facts that belong there.
@@ -47,6 +95,8 @@ pub enum Phase {
         /// Why it waits.
         wait: Wait,
     },
+    /// Waits for a limit to leave room.
+    Limited(Limit),
     /// Waits for a worker.
     Ready,
     /// Held by a worker.
@@ -94,6 +144,7 @@ impl Life {
         match self.phase {
             Phase::Blocked { .. } => State::Blocked,
             Phase::Scheduled { .. } => State::Scheduled,
+            Phase::Limited(_) => State::Limited,
             Phase::Ready => State::Ready,
             Phase::Running { .. } => State::Running,
             Phase::Ended { state, .. } => state,
@@ -105,6 +156,7 @@ impl Life {
         match self.phase {
             Phase::Blocked { .. } => Some(Reason::Dependencies),
             Phase::Scheduled { wait, .. } => Some(wait.reason()),
+            Phase::Limited(limit) => Some(limit.reason()),
             Phase::Running { cancel: true, .. } => Some(Reason::Cancelling),
             Phase::Ended { reason, .. } => reason,
             Phase::Ready | Phase::Running { .. } => None,

@@ -1,11 +1,13 @@
-//! The state machine: transitions T1 to T14 of ARCHITECTURE.md as one pure function.
+//! The state machine: transitions T1 to T15 of ARCHITECTURE.md as one pure function.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::held::Held;
-use crate::{AttemptEnd, AttemptOutcome, Life, Phase, Reason, Rules, SessionId, State, Timestamp, Wait};
+use crate::{
+    AttemptEnd, AttemptOutcome, Life, Limits, Phase, Reason, Rules, SessionId, State, Timestamp, Wait,
+};
 
 /// After so many lost workers a task is taken to be what kills them.
 pub const CRASH_CAP: u32 = 3;
@@ -128,6 +130,8 @@ pub enum Action {
         /// The new time; `None` leaves it.
         run_at: Option<Timestamp>,
     },
+    /// T15: the limit it waited for leaves room; another may lie behind it.
+    Admit,
     /// T13: nobody needs it any more.
     Purge {
         /// How long a terminal task is kept.
@@ -167,7 +171,7 @@ pub enum Effect {
 /// One step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// The number in ARCHITECTURE.md's table, 2 to 14.
+    /// The number in ARCHITECTURE.md's table, 2 to 15.
     pub rule: u8,
     /// What becomes of the task.
     pub effect: Effect,
@@ -182,13 +186,15 @@ pub struct Start {
     pub run_at: Option<Timestamp>,
     /// Parents that have not ended.
     pub deps_left: u32,
+    /// Limits that its start has to pass.
+    pub limits: Limits,
 }
 
 /// T1: the life of a task at its submission.
 pub fn start(start: Start, now: Timestamp) -> Life {
     let phase = match start {
-        Start { deps_left: 1.., run_at } => Phase::Blocked { deps_left: start.deps_left, run_at },
-        Start { run_at, .. } => ready_or_delayed(run_at, now),
+        Start { deps_left: 1.., run_at, .. } => Phase::Blocked { deps_left: start.deps_left, run_at },
+        Start { run_at, limits, .. } => ready_or_delayed(run_at, limits, now),
     };
     Life { epoch: 0, attempt: 0, crashes: 0, refunds: 0, phase }
 }
@@ -204,7 +210,7 @@ pub fn next(
     random: f64,
 ) -> Result<Transition, Refusal> {
     match action {
-        Action::Promote => promote(life, now),
+        Action::Promote => promote(life, rules, now),
         Action::Claim { session, lease } => claim(life, rules, session, lease, now),
         Action::Beat { epoch, lease } => beat(life, epoch, lease, now),
         Action::Finish { epoch, finish } => {
@@ -214,18 +220,24 @@ pub fn next(
         Action::Expire => expire(life, rules, now),
         Action::Reap { grace } => reap(life, rules, grace, now, random),
         Action::Drain { epoch } => Held::by_epoch(life, epoch).map(|held| held.drain(rules, now)),
-        Action::ParentEnded(end) => parent_ended(life, end, now),
-        Action::Retry => retry(life),
-        Action::Move { run_at } => moved(life, run_at, now),
+        Action::ParentEnded(end) => parent_ended(life, rules, end, now),
+        Action::Retry => retry(life, rules),
+        Action::Move { run_at } => moved(life, rules, run_at, now),
+        Action::Admit => admit(life, rules),
         Action::Purge { retention } => purge(life, retention, now),
     }
 }
 
-fn ready_or_delayed(run_at: Option<Timestamp>, now: Timestamp) -> Phase {
+fn ready_or_delayed(run_at: Option<Timestamp>, limits: Limits, now: Timestamp) -> Phase {
     match run_at {
         Some(run_at) if run_at > now => Phase::Scheduled { run_at, wait: Wait::Delay },
-        _ => Phase::Ready,
+        _ => ready(limits),
     }
+}
+
+/// Nothing is in the way but, perhaps, limits.
+pub(crate) fn ready(limits: Limits) -> Phase {
+    limits.first().map_or(Phase::Ready, Phase::Limited)
 }
 
 pub(crate) fn ended(state: State, reason: Reason, at: Timestamp) -> Phase {
@@ -237,10 +249,10 @@ fn step(rule: u8, life: Life) -> Transition {
     Transition { rule, effect: Effect::Become(life), attempt_end: None }
 }
 
-fn promote(life: &Life, now: Timestamp) -> Result<Transition, Refusal> {
+fn promote(life: &Life, rules: &Rules, now: Timestamp) -> Result<Transition, Refusal> {
     match life.phase {
         Phase::Scheduled { run_at, .. } if run_at <= now => {
-            Ok(step(2, Life { phase: Phase::Ready, ..*life }))
+            Ok(step(2, Life { phase: ready(rules.limits), ..*life }))
         }
         Phase::Scheduled { .. } => Err(Refusal::NotDue),
         _ => Err(Refusal::WrongState),
@@ -324,7 +336,7 @@ fn reap(
     Ok(held.reap(rules, over_time, now, random))
 }
 
-fn parent_ended(life: &Life, end: ParentEnd, now: Timestamp) -> Result<Transition, Refusal> {
+fn parent_ended(life: &Life, rules: &Rules, end: ParentEnd, now: Timestamp) -> Result<Transition, Refusal> {
     let Phase::Blocked { deps_left, run_at } = life.phase else {
         return Err(Refusal::WrongState);
     };
@@ -332,31 +344,42 @@ fn parent_ended(life: &Life, end: ParentEnd, now: Timestamp) -> Result<Transitio
         ParentEnd::Broken(ParentPolicy::Skip) => ended(State::Revoked, Reason::DependencyFailed, now),
         ParentEnd::Broken(ParentPolicy::Fail) => ended(State::Failed, Reason::DependencyFailed, now),
         ParentEnd::Satisfied | ParentEnd::Broken(ParentPolicy::Run) => match deps_left.saturating_sub(1) {
-            0 => ready_or_delayed(run_at, now),
+            0 => ready_or_delayed(run_at, rules.limits, now),
             deps_left => Phase::Blocked { deps_left, run_at },
         },
     };
     Ok(step(10, Life { phase, ..*life }))
 }
 
-fn retry(life: &Life) -> Result<Transition, Refusal> {
+fn retry(life: &Life, rules: &Rules) -> Result<Transition, Refusal> {
     if !life.state().is_terminal() {
         return Err(Refusal::NotTerminal);
     }
     // Whatever was spent is forgiven: the task gets all its attempts again.
     let refunds = life.attempt;
-    Ok(step(11, Life { epoch: life.epoch + 1, crashes: 0, refunds, phase: Phase::Ready, ..*life }))
+    Ok(step(11, Life { epoch: life.epoch + 1, crashes: 0, refunds, phase: ready(rules.limits), ..*life }))
 }
 
-fn moved(life: &Life, run_at: Option<Timestamp>, now: Timestamp) -> Result<Transition, Refusal> {
+fn moved(
+    life: &Life,
+    rules: &Rules,
+    run_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Transition, Refusal> {
     let phase = match (life.phase, run_at) {
         (Phase::Ended { .. }, _) => return Err(Refusal::Terminal),
         (Phase::Running { .. }, _) => return Err(Refusal::WrongState),
         (phase, None) => phase,
         (Phase::Blocked { deps_left, .. }, run_at) => Phase::Blocked { deps_left, run_at },
-        (_, run_at) => ready_or_delayed(run_at, now),
+        (_, run_at) => ready_or_delayed(run_at, rules.limits, now),
     };
     Ok(step(14, Life { phase, ..*life }))
+}
+
+fn admit(life: &Life, rules: &Rules) -> Result<Transition, Refusal> {
+    let Phase::Limited(limit) = life.phase else { return Err(Refusal::WrongState) };
+    let phase = rules.limits.after(limit).map_or(Phase::Ready, Phase::Limited);
+    Ok(step(15, Life { phase, ..*life }))
 }
 
 fn purge(life: &Life, retention: Duration, now: Timestamp) -> Result<Transition, Refusal> {

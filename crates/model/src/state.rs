@@ -13,6 +13,8 @@ pub enum State {
     Blocked,
     /// Waits for a time.
     Scheduled,
+    /// Waits for a limit to leave room.
+    Limited,
     /// Waits for a worker.
     Ready,
     /// A worker holds it under a lease.
@@ -29,7 +31,7 @@ pub enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Blocked, scheduled or ready.
+    /// Blocked, scheduled, limited or ready.
     Pending,
     /// Running.
     Running,
@@ -53,6 +55,10 @@ pub enum Reason {
     Retry,
     /// The handler asked to run again later.
     Snoozed,
+    /// As many tasks with its key run as may.
+    Concurrency,
+    /// As many tasks with its key have started lately as may.
+    Rate,
     /// A cancel was requested; the worker has not answered yet.
     Cancelling,
     /// Cancelled by a user.
@@ -107,6 +113,7 @@ macro_rules! names {
 names!(State {
     Blocked = "blocked",
     Scheduled = "scheduled",
+    Limited = "limited",
     Ready = "ready",
     Running = "running",
     Succeeded = "succeeded",
@@ -125,6 +132,8 @@ names!(Reason {
     Delayed = "delayed",
     Retry = "retry",
     Snoozed = "snoozed",
+    Concurrency = "concurrency",
+    Rate = "rate",
     Cancelling = "cancelling",
     Cancelled = "cancelled",
     Expired = "expired",
@@ -145,7 +154,7 @@ impl State {
     /// The status that the API shows.
     pub fn status(self) -> Status {
         match self {
-            Self::Blocked | Self::Scheduled | Self::Ready => Status::Pending,
+            Self::Blocked | Self::Scheduled | Self::Limited | Self::Ready => Status::Pending,
             Self::Running => Status::Running,
             Self::Succeeded => Status::Succeeded,
             Self::Failed => Status::Failed,
@@ -158,7 +167,7 @@ impl Status {
     /// The states that show as this status.
     pub fn states(self) -> &'static [State] {
         match self {
-            Self::Pending => &[State::Blocked, State::Scheduled, State::Ready],
+            Self::Pending => &[State::Blocked, State::Scheduled, State::Limited, State::Ready],
             Self::Running => &[State::Running],
             Self::Succeeded => &[State::Succeeded],
             Self::Failed => &[State::Failed],

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use taskloom_model::{
-    Action, AttemptOutcome, Backoff, CRASH_CAP, Effect, Finish, Life, ParentEnd, ParentPolicy, Phase,
+    Action, AttemptOutcome, Backoff, CRASH_CAP, Effect, Finish, Life, Limits, ParentEnd, ParentPolicy, Phase,
     REFUND_CAP, Reason, Refusal, Rules, Start, State, Timestamp, next, start,
 };
 use uuid::Uuid;
@@ -30,6 +30,7 @@ enum Draw {
     Parent(ParentEnd),
     Retry,
     Move(Option<u64>),
+    Admit,
     Purge,
 }
 
@@ -65,17 +66,19 @@ fn draw() -> impl Strategy<Value = Draw> {
         2 => parent().prop_map(Draw::Parent),
         1 => Just(Draw::Retry),
         1 => prop::option::of(0u64..200).prop_map(Draw::Move),
+        3 => Just(Draw::Admit),
         1 => Just(Draw::Purge),
     ]
 }
 
 fn rules() -> impl Strategy<Value = Rules> {
-    (1u32..4, prop::option::of(1u64..60), prop::option::of(0u64..2_000)).prop_map(
-        |(max_attempts, timeout, expires)| Rules {
+    (1u32..4, prop::option::of(1u64..60), prop::option::of(0u64..2_000), any::<(bool, bool)>()).prop_map(
+        |(max_attempts, timeout, expires, (concurrency, rate))| Rules {
             max_attempts,
             timeout: timeout.map(Duration::from_secs),
             backoff: Backoff::default(),
             expires_at: expires.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))),
+            limits: Limits { concurrency, rate },
         },
     )
 }
@@ -95,6 +98,7 @@ fn action(draw: &Draw, life: &Life) -> Action {
         Draw::Move(run_at) => {
             Action::Move { run_at: run_at.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))) }
         }
+        Draw::Admit => Action::Admit,
         Draw::Purge => Action::Purge { retention: RETENTION },
     }
 }
@@ -129,7 +133,12 @@ fn check_step(before: &Life, after: &Life, rules: &Rules, action: Action, rule: 
             assert!(state.is_terminal());
             assert_eq!(reason.is_none(), state == State::Succeeded, "an end that is no success says why");
         }
-        Phase::Scheduled { .. } | Phase::Ready => {}
+        Phase::Scheduled { .. } | Phase::Limited(_) => assert_ne!(after.state(), State::Ready),
+        Phase::Ready => assert!(
+            rules.limits == Limits::default()
+                || [3, 14, 15].contains(&rule)
+                || before.state() == State::Ready
+        ),
     }
 }
 
@@ -145,7 +154,7 @@ proptest! {
     ) {
         let mut now = Timestamp::MIN.plus(Duration::from_secs(1));
         let run_at = delay.map(|s| now.plus(Duration::from_secs(s)));
-        let mut life = start(Start { run_at, deps_left: deps }, now);
+        let mut life = start(Start { run_at, deps_left: deps, limits: rules.limits }, now);
         let mut claims = 0;
         for (draw, seconds, random) in steps {
             now = now.plus(Duration::from_secs(seconds));
@@ -171,7 +180,7 @@ proptest! {
     #[test]
     fn a_success_is_truthful_even_after_a_cancel(rules in rules(), cancel in any::<bool>()) {
         let now = Timestamp::MIN;
-        let rules = Rules { expires_at: None, ..rules };
+        let rules = Rules { expires_at: None, limits: Limits::default(), ..rules };
         let mut life = run(&rules, now);
         if cancel {
             life = apply(&life, &rules, Action::Cancel { force: false }, now);
@@ -183,7 +192,13 @@ proptest! {
 }
 
 fn plain_rules(max_attempts: u32) -> Rules {
-    Rules { max_attempts, timeout: None, backoff: Backoff::default(), expires_at: None }
+    Rules {
+        max_attempts,
+        timeout: None,
+        backoff: Backoff::default(),
+        expires_at: None,
+        limits: Limits::default(),
+    }
 }
 
 fn apply(life: &Life, rules: &Rules, action: Action, now: Timestamp) -> Life {
@@ -269,14 +284,16 @@ fn reachable() -> BTreeSet<(u8, State, State)> {
         plain_rules(1),
         plain_rules(5),
         Rules { expires_at: Some(Timestamp::MIN.plus(far)), ..plain_rules(5) },
+        Rules { limits: Limits { concurrency: true, rate: true }, ..plain_rules(5) },
     ] {
         let now = Timestamp::MIN;
         let starts = [
             Start::default(),
-            Start { run_at: Some(now.plus(LEASE)), deps_left: 0 },
-            Start { run_at: None, deps_left: 1 },
-            Start { run_at: Some(now.plus(far * 9)), deps_left: 2 },
-        ];
+            Start { run_at: Some(now.plus(LEASE)), ..Start::default() },
+            Start { deps_left: 1, ..Start::default() },
+            Start { run_at: Some(now.plus(far * 9)), deps_left: 2, limits: Limits::default() },
+        ]
+        .map(|from| Start { limits: rules.limits, ..from });
         // Breadth first: a life seen late would hide its successors.
         let mut open: VecDeque<_> = starts.map(|s| (start(s, now), 0)).into();
         let mut seen = BTreeSet::new();
@@ -321,6 +338,7 @@ fn every_action(life: &Life) -> Vec<Action> {
         Action::Drain { epoch },
         Action::ParentEnded(ParentEnd::Satisfied),
         Action::Retry,
+        Action::Admit,
         Action::Move { run_at: None },
         Action::Move { run_at: Some(Timestamp::MIN) },
         Action::Move { run_at: Some(Timestamp::MAX) },

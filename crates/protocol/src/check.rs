@@ -49,6 +49,8 @@ impl SubmitTask {
         found.times(self);
         found.options(self);
         found.payload(self, limits);
+        found.limits(self);
+        found.repeats(self);
         found.reserved(self);
         found.0
     }
@@ -187,16 +189,71 @@ impl Check {
         }
     }
 
+    fn limits(&mut self, task: &SubmitTask) {
+        let keys = [("concurrency_key", &task.concurrency_key), ("rate_key", &task.rate_key)];
+        for (field, key) in keys {
+            let Some(key) = key else { continue };
+            if key.is_empty() {
+                self.add(field, "too_short", "must not be empty");
+            }
+            self.text(field, key, 200, |c| !c.is_control());
+        }
+        if task.concurrency_limit.is_some_and(|n| !(1..=10_000).contains(&n)) {
+            self.add("concurrency_limit", "out_of_range", "1 to 10000");
+        }
+        if task.concurrency_limit.is_some() && task.concurrency_key.is_none() {
+            self.add("concurrency_key", "missing", "concurrency_limit needs it");
+        }
+        match (&task.rate_key, task.rate_limit) {
+            (Some(_), None) => {
+                self.add("rate_limit", "missing", "rate_key needs it: {\"count\", \"seconds\"}")
+            }
+            (None, Some(_)) => self.add("rate_key", "missing", "rate_limit needs it"),
+            (_, Some(rate)) => {
+                if !(1..=1_000_000).contains(&rate.count) {
+                    self.add("rate_limit.count", "out_of_range", "1 to 1000000");
+                }
+                if !(0.001..=31_536_000.0).contains(&rate.seconds) {
+                    self.add("rate_limit.seconds", "out_of_range", "seconds from 0.001 to 31536000");
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    fn repeats(&mut self, task: &SubmitTask) {
+        self.seconds("unique_ttl", task.unique_ttl, 0.001);
+        self.seconds("cache_ttl", task.cache_ttl, 0.001);
+        for (field, is_given) in
+            [("unique_ttl", task.unique_ttl.is_some()), ("unique_conflict", task.unique_conflict.is_some())]
+        {
+            if is_given && task.unique_key.is_none() {
+                self.add("unique_key", "missing", format!("{field} needs it"));
+            }
+        }
+        if task.retry_on.len() > 50 {
+            self.add("retry_on", "too_long", "at most 50 types");
+        }
+        for (index, kind) in task.retry_on.iter().enumerate() {
+            let field = format!("retry_on.{index}");
+            if kind.is_empty() {
+                self.add(&field, "too_short", "must not be empty");
+            }
+            self.text(&field, kind, 200, |c| !c.is_control());
+        }
+    }
+
+    /// What later work of this version makes good.
     fn reserved(&mut self, task: &SubmitTask) {
-        let reserved = [
-            ("cache_ttl", &task.cache_ttl),
-            ("concurrency_key", &task.concurrency_key),
-            ("concurrency_limit", &task.concurrency_limit),
-            ("rate_key", &task.rate_key),
-            ("rate_limit", &task.rate_limit),
-        ];
-        for (field, value) in reserved {
-            if value.is_some() {
+        for (field, is_given) in [
+            ("cache_ttl", task.cache_ttl.is_some()),
+            ("unique_ttl", task.unique_ttl.is_some()),
+            ("unique_conflict", task.unique_conflict.is_some()),
+            ("retry_on", !task.retry_on.is_empty()),
+            ("concurrency_key", task.concurrency_key.is_some()),
+            ("rate_key", task.rate_key.is_some()),
+        ] {
+            if is_given {
                 self.add(field, "not_supported", "not supported by this version");
             }
         }

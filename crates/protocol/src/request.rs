@@ -91,26 +91,62 @@ pub struct SubmitTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200)]
     pub model_id: Option<String>,
-    /// Reserved: refused with `not_supported`.
+    /// Error types that are worth another attempt, up to 50; an error of another type ends the task at once. All are,
+    /// if left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retry_on: Vec<String>,
+    /// The key stays taken for so many seconds from now, even when its task has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub cache_ttl: Option<Json>,
-    /// Reserved: refused with `not_supported`.
+    #[schema(exclusive_minimum = 0, maximum = 315_360_000)]
+    pub unique_ttl: Option<f64>,
+    /// What to do when the key is taken: `return` the task that has it, `reject` this one, or `replace` that one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub concurrency_key: Option<Json>,
-    /// Reserved: refused with `not_supported`.
+    #[schema(value_type = Option<String>, example = "return")]
+    pub unique_conflict: Option<UniqueConflict>,
+    /// For so many seconds after a success, the same task with the same arguments is answered with its result.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub concurrency_limit: Option<Json>,
-    /// Reserved: refused with `not_supported`.
+    #[schema(exclusive_minimum = 0, maximum = 315_360_000)]
+    pub cache_ttl: Option<f64>,
+    /// At most `concurrency_limit` tasks with this key run at once, whoever submitted them. Up to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub rate_key: Option<Json>,
-    /// Reserved: refused with `not_supported`.
+    #[schema(min_length = 1, max_length = 200)]
+    pub concurrency_key: Option<String>,
+    /// With `concurrency_key`: 1 to 10,000; 1 if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(ignore)]
-    pub rate_limit: Option<Json>,
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub concurrency_limit: Option<u32>,
+    /// Tasks with this key start at `rate_limit` at most, whoever submitted them. Up to 200 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub rate_key: Option<String>,
+    /// With `rate_key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// What becomes of a submission whose `unique_key` is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UniqueConflict {
+    /// It is answered with the task that has the key.
+    #[default]
+    Return,
+    /// It is refused.
+    Reject,
+    /// The task that has the key is cancelled, and this one takes its place.
+    Replace,
+}
+
+/// How many tasks may start in a time; as many may start at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimit {
+    /// Tasks, 1 to 1,000,000.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub count: u32,
+    /// In so many seconds, 0.001 to 31,536,000.
+    #[schema(minimum = 0.001, maximum = 31_536_000)]
+    pub seconds: f64,
 }
 
 /// The wait between attempts, in OpenAPI's words.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use taskloom_model::{Priority, Timestamp};
+use taskloom_model::{Priority, Ties, Timestamp};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -95,6 +95,10 @@ pub struct Claimed {
     pub soft_timeout_ms: Option<u64>,
     /// Whose it is.
     pub user_id: Uuid,
+    /// What else it concerns; no worker's business.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub ties: Ties,
     /// When the task was submitted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

@@ -26,6 +26,12 @@ CREATE TABLE tasks (
     parent_id {uuid},
     schedule_id {uuid},
     workflow_id {uuid},
+    -- Errors of other types end it at once; JSON, absent for all.
+    retry_on {text},
+    -- Where among the ready it stands: by priority, then by its user's turn.
+    band {int} NOT NULL,
+    -- What its claim or end concerns besides itself: most have none, and nobody then need look for it.
+    ties {small} NOT NULL,
     -- How many it was submitted with: most have none, and nobody then need look for them.
     parents {small} NOT NULL,
     created_at {int} NOT NULL,
@@ -39,11 +45,15 @@ CREATE TABLE task_tags (
     PRIMARY KEY (tag, task_id)
 ) {clustered};
 
--- A live task stands in exactly one of the next five.
+-- A live task stands in exactly one of the next six.
 CREATE TABLE blocked (
     id {uuid} NOT NULL PRIMARY KEY,
     deps_left {small} NOT NULL,
-    run_at {int}
+    run_at {int},
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
+    crashes {small} NOT NULL,
+    refunds {small} NOT NULL
 ) {clustered};
 
 CREATE TABLE scheduled (
@@ -57,11 +67,24 @@ CREATE TABLE scheduled (
 ) {clustered};
 CREATE INDEX scheduled_by_time ON scheduled (run_at, id);
 
--- The claim's only scan. Ids are UUIDv7, so equals go by age. The band is the priority below zero: the key then ascends,
--- and no database needs a descending one.
+-- Waits for a permit of a limit, in the order in which the limit lets them in.
+CREATE TABLE limited (
+    gate {name} NOT NULL,
+    band {int} NOT NULL,
+    id {uuid} NOT NULL,
+    epoch {small} NOT NULL,
+    attempt {small} NOT NULL,
+    crashes {small} NOT NULL,
+    refunds {small} NOT NULL,
+    PRIMARY KEY (gate, band, id)
+) {clustered};
+CREATE UNIQUE INDEX limited_by_task ON limited (id);
+
+-- The claim's only scan. Ids are UUIDv7, so equals go by age. The band begins with the priority below zero: the key then
+-- ascends, and no database needs a descending one.
 CREATE TABLE ready (
     queue {name} NOT NULL,
-    band {small} NOT NULL,
+    band {int} NOT NULL,
     id {uuid} NOT NULL,
     epoch {small} NOT NULL,
     attempt {small} NOT NULL,
@@ -83,7 +106,8 @@ CREATE TABLE running (
     cancel {small} NOT NULL,
     progress {real} NOT NULL,
     detail {text},
-    logged {small} NOT NULL
+    logged {small} NOT NULL,
+    ties {small} NOT NULL
 ) {clustered};
 
 CREATE TABLE outcomes (
@@ -132,6 +156,48 @@ CREATE TABLE expiries (
     expires_at {int} NOT NULL,
     id {uuid} NOT NULL,
     PRIMARY KEY (expires_at, id)
+) {clustered};
+
+-- Limits that tasks name, and how much of each is taken.
+CREATE TABLE gates (
+    gate {name} NOT NULL PRIMARY KEY,
+    -- At once; or in so many microseconds.
+    most {int} NOT NULL,
+    per_us {int} NOT NULL,
+    held {int} NOT NULL,
+    -- When the bucket is full again.
+    full_at {int} NOT NULL,
+    -- When the next that waits may start; absent if none waits, or none for a time.
+    wake_at {int},
+    used_at {int} NOT NULL
+) {clustered};
+CREATE INDEX gates_by_time ON gates (wake_at);
+
+-- Who holds a permit of a gate.
+CREATE TABLE permits (
+    gate {name} NOT NULL,
+    task_id {uuid} NOT NULL,
+    PRIMARY KEY (gate, task_id)
+) {clustered};
+CREATE INDEX permits_by_task ON permits (task_id);
+
+-- Which gates a task has to pass.
+CREATE TABLE task_gates (
+    task_id {uuid} NOT NULL,
+    place {small} NOT NULL,
+    gate {name} NOT NULL,
+    PRIMARY KEY (task_id, place)
+) {clustered};
+
+-- Queues that somebody has paused or limited.
+CREATE TABLE queues (
+    name {name} NOT NULL PRIMARY KEY,
+    paused_at {int},
+    max_running {int},
+    rate_count {int},
+    rate_us {int},
+    held {int} NOT NULL,
+    full_at {int} NOT NULL
 ) {clustered};
 
 CREATE TABLE idempotency (

@@ -16,23 +16,25 @@ pub struct Violation {
 
 const RULES: &[(&str, &str)] = &[
     (
-        "a task stands in exactly one of blocked, scheduled, ready, running, outcomes",
+        "a task stands in exactly one of blocked, scheduled, limited, ready, running, outcomes",
         "SELECT count(*) FROM tasks t WHERE 1 <>
            (SELECT count(*) FROM blocked b WHERE b.id = t.id) + (SELECT count(*) FROM scheduled s WHERE s.id = t.id)
-         + (SELECT count(*) FROM ready r WHERE r.queue = t.queue AND r.band = -t.priority AND r.id = t.id)
+         + (SELECT count(*) FROM limited l WHERE l.id = t.id)
+         + (SELECT count(*) FROM ready r WHERE r.queue = t.queue AND r.band = t.band AND r.id = t.id)
          + (SELECT count(*) FROM running n WHERE n.id = t.id) + (SELECT count(*) FROM outcomes o WHERE o.id = t.id)",
     ),
     (
         "no state without a task",
         "SELECT (SELECT count(*) FROM blocked s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
          + (SELECT count(*) FROM scheduled s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
+         + (SELECT count(*) FROM limited s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
          + (SELECT count(*) FROM running s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))
          + (SELECT count(*) FROM outcomes s WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.id))",
     ),
     (
         "a ready task stands where its queue and priority say",
         "SELECT count(*) FROM ready r LEFT JOIN tasks t ON t.id = r.id
-         WHERE t.id IS NULL OR t.queue <> r.queue OR t.priority <> -r.band",
+         WHERE t.id IS NULL OR t.queue <> r.queue OR t.band <> r.band",
     ),
     (
         "a blocked task has as many open edges as it counts",

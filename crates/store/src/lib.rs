@@ -35,9 +35,9 @@ pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Filter, FinishItem, Hint, Idempotency, Made,
-    NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rejected, Request, Scope, StepError, Stepped,
-    Submission, SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem, Hint,
+    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request,
+    Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

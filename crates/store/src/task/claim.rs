@@ -9,13 +9,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskloom_model::{Action, Life, Phase, Priority, Rules, SessionId, TaskId, Timestamp, Transition, next};
+use taskloom_model::{
+    Action, Life, Phase, Priority, Rules, SessionId, TaskId, Ties, Timestamp, Transition, next,
+};
 use taskloom_protocol::{Claimed, Json, Task};
 
-use super::life::{Place, band};
+use super::life::{Place, read_priority};
 use super::step::Stepped;
 use crate::Store;
-use crate::error::{Result, StoreError};
+use crate::error::Result;
 use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
@@ -51,20 +53,14 @@ pub struct ClaimSpec {
 pub struct Hint {
     /// Its queue.
     pub queue: Arc<str>,
-    /// Its priority.
-    pub priority: Priority,
     /// Its id.
     pub id: TaskId,
 }
 
 impl ClaimSpec {
-    /// The hints of a queue: their bands and ids.
-    fn hinted(&self, queue: &str) -> Vec<(i64, TaskId)> {
-        self.hints
-            .iter()
-            .filter(|hint| *hint.queue == *queue)
-            .map(|hint| (band(hint.priority), hint.id))
-            .collect()
+    /// The hints of a queue.
+    fn hinted(&self, queue: &str) -> Vec<TaskId> {
+        self.hints.iter().filter(|hint| *hint.queue == *queue).map(|hint| hint.id).collect()
     }
 }
 
@@ -86,8 +82,10 @@ pub struct Claims {
 /// A row of `ready` with what a worker needs of `tasks`.
 struct Candidate {
     id: TaskId,
-    priority: Priority,
+    band: i64,
     life: Life,
+    priority: Priority,
+    ties: Ties,
     user_id: uuid::Uuid,
     handler: String,
     args: Option<Json>,
@@ -101,7 +99,7 @@ struct Candidate {
 
 /// What [`Candidate::read`] reads, in its order: of `tasks t` and `ready r`.
 const CANDIDATE: &str =
-    "r.id, r.band, r.epoch, r.attempt, r.crashes, r.refunds, t.user_id, t.handler, t.args, t.kwargs,
+    "r.id, r.band, r.epoch, r.attempt, r.crashes, r.refunds, t.priority, t.ties, t.user_id, t.handler, t.args, t.kwargs,
      t.max_attempts, t.timeout_ms, t.soft_timeout_ms, t.expires_at, t.created_at";
 
 impl Store {
@@ -134,7 +132,7 @@ impl Store {
     /// Says that tasks came to stand in line, so that claims that have gone on look there again.
     pub fn note_ready(&self, ready: &[Stepped]) {
         for step in ready {
-            self.floors.lower(&step.queue, (band(step.priority), step.id));
+            self.floors.lower(&step.queue, (step.band, step.id));
         }
     }
 }
@@ -194,12 +192,12 @@ impl Candidate {
 
     /// Reads the columns of `tasks` in [`CANDIDATE`].
     fn asked(row: &mut Row<'_>, id: TaskId, band: i64, life: Life) -> Result<Self> {
-        let priority =
-            Priority::from_number(-band).ok_or_else(|| StoreError::Corrupt("ready.band".into()))?;
         Ok(Self {
             id,
-            priority,
+            band,
             life,
+            priority: read_priority(row)?,
+            ties: Ties::from_bits(row.next()?),
             user_id: row.next()?,
             handler: row.next()?,
             args: row.next()?,
@@ -229,7 +227,12 @@ impl Candidate {
             // A claim never looks at the backoff.
             backoff: taskloom_model::Backoff::default(),
             expires_at: self.expires_at,
+            limits: self.ties.limits(),
         }
+    }
+
+    fn place(&self, queue: &str) -> Place {
+        Place { queue: queue.to_owned(), priority: self.priority, band: self.band }
     }
 
     fn bytes(&self) -> usize {
@@ -237,7 +240,7 @@ impl Candidate {
         json(&self.args) + json(&self.kwargs)
     }
 
-    fn claimed(self, place: Place, life: &Life) -> Claimed {
+    fn claimed(self, queue: &str, life: &Life) -> Claimed {
         Claimed {
             id: self.id,
             epoch: life.epoch,
@@ -246,8 +249,9 @@ impl Candidate {
             task: self.handler,
             args: self.args.unwrap_or_else(Task::no_args),
             kwargs: self.kwargs.unwrap_or_else(Task::no_kwargs),
-            queue: place.queue,
-            priority: place.priority,
+            queue: queue.to_owned(),
+            priority: self.priority,
+            ties: self.ties,
             timeout_ms: self.timeout_ms,
             soft_timeout_ms: self.soft_timeout_ms,
             user_id: self.user_id,

@@ -6,7 +6,7 @@ mod postgres;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use taskloom_model::{Action, Finish, Life, Phase, Priority, SessionId, State, TaskId, Timestamp};
+use taskloom_model::{Action, Finish, Life, Phase, Priority, SessionId, State, TaskId, Ties, Timestamp};
 use taskloom_protocol::{LogLine, TaskRef};
 
 use super::beat::append_logs;
@@ -163,13 +163,13 @@ async fn succeed_all(
         _ => mysql::succeed(tx, session, &items, now).await?,
     };
     let first = steps.len();
-    steps.extend(ended.into_iter().map(|(id, life)| succeeded(id, life)));
+    steps.extend(ended.into_iter().map(|(id, life, _)| succeeded(id, life)));
     release_from(tx, first, now, steps).await
 }
 
 /// The step of a success. An outcome does not know its queue.
 fn succeeded(id: TaskId, life: Life) -> Stepped {
-    Stepped { id, queue: String::new(), priority: Priority::Normal, before: State::Running, life }
+    Stepped { id, queue: String::new(), priority: Priority::Normal, band: 0, before: State::Running, life }
 }
 
 /// The common end, without reading what it does not need: [`taskloom_model::next`] makes a success of every
@@ -182,23 +182,23 @@ async fn succeed(
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
     let TaskRef { id, epoch } = item.task;
-    let sql = "SELECT attempt, crashes, refunds, started_at, detail FROM running WHERE id = ? AND epoch = ? AND session = ?";
+    let sql = "SELECT attempt, crashes, refunds, started_at, detail, ties FROM running WHERE id = ? AND epoch = ? AND session = ?";
     let held = tx
         .row(sql, params![id, epoch, session], |row| {
             let counters = (row.next()?, row.next()?, row.next()?);
-            Ok((counters, row.next::<Timestamp>()?, row.next()?))
+            Ok((counters, row.next::<Timestamp>()?, row.next()?, Ties::from_bits(row.next()?)))
         })
         .await?;
-    let Some(((attempt, crashes, refunds), started_at, detail)) = held else { return Ok(false) };
+    let Some(((attempt, crashes, refunds), started_at, detail, ties)) = held else { return Ok(false) };
     append_logs(tx, id, &item.logs).await?;
     if tx.exec("DELETE FROM running WHERE id = ? AND epoch = ?", params![id, epoch]).await? == 0 {
         return Ok(false);
     }
     let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
     let life = Life { epoch, attempt, crashes, refunds, phase };
-    let place = Place { queue: String::new(), priority: Priority::Normal };
+    let place = Place { queue: String::new(), priority: Priority::Normal, band: 0 };
     let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
-    enter(tx, id, &place, &life, Some((session, started_at)), &note).await?;
+    enter(tx, id, &place, &life, ties, Some((session, started_at)), &note).await?;
     steps.push(succeeded(id, life));
     release_from(tx, steps.len() - 1, now, steps).await?;
     Ok(true)

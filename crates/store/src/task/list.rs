@@ -279,6 +279,7 @@ fn table(state: State) -> Option<&'static str> {
     match state {
         State::Blocked => Some("SELECT id FROM blocked"),
         State::Scheduled => Some("SELECT id FROM scheduled"),
+        State::Limited => Some("SELECT id FROM limited"),
         State::Ready => Some("SELECT id FROM ready"),
         State::Running => Some("SELECT id FROM running"),
         State::Succeeded | State::Failed | State::Revoked => None,
@@ -304,10 +305,13 @@ fn standing(sql: &mut Sql<'_>, filter: &Filter, way: Way) {
             sql.push(" AND t.id = live.id", &[]);
         }
         // Running tasks are few, whatever waits.
-        ([State::Blocked | State::Scheduled | State::Ready, ..], Some(_)) if way == Way::Walk => {
+        ([State::Blocked | State::Scheduled | State::Limited | State::Ready, ..], Some(_))
+            if way == Way::Walk =>
+        {
             let columns = states.iter().map(|state| match state {
                 State::Blocked => "b.id IS NOT NULL",
                 State::Scheduled => "s.id IS NOT NULL",
+                State::Limited => "l.id IS NOT NULL",
                 _ => "r.id IS NOT NULL",
             });
             sql.push(&format!(" AND ({})", columns.collect::<Vec<_>>().join(" OR ")), &[]);
@@ -329,7 +333,7 @@ fn standing(sql: &mut Sql<'_>, filter: &Filter, way: Way) {
 /// How many tasks wait, counted up to `most`.
 async fn waiting_up_to(tx: &mut Tx, most: u32) -> Result<u64> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM (SELECT id FROM blocked UNION ALL SELECT id FROM scheduled
-         UNION ALL SELECT id FROM ready) waiting LIMIT ?) counted";
+         UNION ALL SELECT id FROM limited UNION ALL SELECT id FROM ready) waiting LIMIT ?) counted";
     tx.number(sql, params![most]).await
 }
 

@@ -22,5 +22,5 @@ pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
 pub(crate) use submit::Gatherer;
-pub use submit::{Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome};
+pub use submit::{Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
 pub use sweep::QueueDepth;

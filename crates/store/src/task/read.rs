@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use taskloom_model::{AttemptOutcome, Reason, State, TaskId, Timestamp, UserId};
 use taskloom_protocol::{Attempt, LogLine, Task, TaskError, json_null};
 
-use super::life::read_priority;
+use super::life::{limit_of, read_priority};
 use crate::Store;
 use crate::error::Result;
 use crate::row::{Row, first};
@@ -16,8 +16,9 @@ use crate::tx::Tx;
 pub(crate) const TASK_COLUMNS: &str = "
 t.id, t.user_id, t.handler, t.created_at, t.queue, t.priority, t.name, t.task_type, t.args, t.kwargs, t.max_attempts,
 t.timeout_ms, t.expires_at, t.tags, t.metadata, t.model_id, t.parent_id, t.schedule_id, t.workflow_id, t.parents,
-b.deps_left, b.run_at,
+b.deps_left, b.run_at, b.epoch, b.attempt, b.refunds,
 s.run_at, s.reason, s.epoch, s.attempt, s.refunds,
+l.gate, l.epoch, l.attempt, l.refunds,
 r.epoch, r.attempt, r.refunds,
 n.epoch, n.attempt, n.refunds, n.started_at, n.cancel, n.progress, n.detail,
 o.state, o.reason, o.epoch, o.attempt, o.refunds, o.started_at, o.finished_at, o.progress, o.detail, o.result, o.error,
@@ -27,7 +28,8 @@ w.name";
 pub(crate) const TASK_JOINS: &str = "
 LEFT JOIN blocked b ON b.id = t.id
 LEFT JOIN scheduled s ON s.id = t.id
-LEFT JOIN ready r ON r.queue = t.queue AND r.band = -t.priority AND r.id = t.id
+LEFT JOIN limited l ON l.id = t.id
+LEFT JOIN ready r ON r.queue = t.queue AND r.band = t.band AND r.id = t.id
 LEFT JOIN running n ON n.id = t.id
 LEFT JOIN outcomes o ON o.id = t.id
 LEFT JOIN workers w ON w.session = coalesce(n.session, o.session)";
@@ -168,17 +170,26 @@ pub(crate) fn read_task(row: &mut Row<'_>) -> Result<Found> {
     Ok(Found { task, has_parents })
 }
 
-/// Reads whichever of the five tables the task stands in; the others are null.
+/// Reads whichever of the six tables the task stands in; the others are null.
 fn read_standing(row: &mut Row<'_>, task: &mut Task) -> Result<()> {
     let blocked = row.next::<Option<u32>>()?.is_some();
     let blocked_until = row.next()?;
     if blocked {
         (task.state, task.reason, task.scheduled_at) =
             (State::Blocked, Some(Reason::Dependencies), blocked_until);
+        read_counters(row, task)?;
+    } else {
+        row.skip(3);
     }
     task.scheduled_at = row.next::<Option<Timestamp>>()?.or(task.scheduled_at);
     if let Some(reason) = row.opt_word()? {
         (task.state, task.reason) = (State::Scheduled, Some(reason));
+        read_counters(row, task)?;
+    } else {
+        row.skip(3);
+    }
+    if let Some(gate) = row.next::<Option<String>>()? {
+        (task.state, task.reason) = (State::Limited, Some(limit_of(&gate)?.reason()));
         read_counters(row, task)?;
     } else {
         row.skip(3);

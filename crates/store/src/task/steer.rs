@@ -3,7 +3,7 @@
 use taskloom_model::{Action, Effect, Life, Priority, Refusal, State, TaskId, Timestamp, Transition, next};
 use taskloom_protocol::Json;
 
-use super::life::{Place, enter, leave, load};
+use super::life::{Place, band, enter, leave, load, turn};
 use super::note::Note;
 use super::step::{Scope, StepError, Stepped};
 use crate::Store;
@@ -45,18 +45,22 @@ impl Store {
                     Ok(_) => return Ok(Err(StepError::NotFound)),
                     Err(refusal) => return Ok(Err(StepError::Refused(refusal))),
                 };
+                let priority = change.priority.unwrap_or(standing.place.priority);
                 let place = Place {
                     queue: change.queue.unwrap_or_else(|| standing.place.queue.clone()),
-                    priority: change.priority.unwrap_or(standing.place.priority),
+                    priority,
+                    band: band(priority, turn(standing.place.band)),
                 };
                 leave(tx, id, &standing.place, &before).await?;
-                let sql = "UPDATE tasks SET queue = ?, priority = ? WHERE id = ?";
-                tx.exec(sql, params![&place.queue, i64::from(place.priority.number()), id]).await?;
-                enter(tx, id, &place, &life, None, &Note::default()).await?;
+                let sql = "UPDATE tasks SET queue = ?, priority = ?, band = ? WHERE id = ?";
+                let row = params![&place.queue, i64::from(place.priority.number()), place.band, id];
+                tx.exec(sql, row).await?;
+                enter(tx, id, &place, &life, standing.ties, None, &Note::default()).await?;
                 Ok(Ok(Stepped {
                     id,
                     queue: place.queue,
                     priority: place.priority,
+                    band: place.band,
                     before: before.state(),
                     life,
                 }))

@@ -78,6 +78,8 @@ pub struct Stepped {
     pub queue: String,
     /// Its priority.
     pub priority: Priority,
+    /// Where among the ready it stands.
+    pub band: i64,
     /// Its state before.
     pub before: State,
     /// Its life now; a forgotten task keeps its last.
@@ -173,7 +175,7 @@ async fn write_transition(
     note: &Note,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
-    let Standing { life: before, place, trace, .. } = standing;
+    let Standing { life: before, place, ties, trace, .. } = standing;
     let last_run = trace.run;
     let after = match transition.effect {
         Effect::Become(after) => after,
@@ -189,7 +191,7 @@ async fn write_transition(
         let progress = note.progress.or(Some(trace.progress));
         let detail = note.detail.clone().or(trace.detail);
         let note = Note { progress, detail, ..note.clone() };
-        enter(tx, id, &place, &after, last_run, &note).await?;
+        enter(tx, id, &place, &after, ties, last_run, &note).await?;
     }
     if transition.rule == RETRY {
         forgive(tx, id).await?;
@@ -201,6 +203,7 @@ async fn write_transition(
         id,
         queue: place.queue,
         priority: place.priority,
+        band: place.band,
         before: before.state(),
         life: after,
     });
@@ -340,6 +343,7 @@ async fn forget(
         id,
         queue: place.queue,
         priority: place.priority,
+        band: place.band,
         before: before.state(),
         life: *before,
     });

@@ -11,12 +11,15 @@ pub(crate) use unique_key::take_unique_key;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use taskloom_model::{Backoff, Life, ParentPolicy, Phase, Priority, Rules, TaskId, Timestamp, UserId};
+use taskloom_model::{
+    Backoff, Life, Limits, ParentPolicy, Phase, Priority, Rules, TaskId, Ties, Timestamp, UserId,
+};
 use taskloom_protocol::Json;
 use uuid::Uuid;
 
-use super::life::{INSERT_READY, Place, enter, ready_row};
+use super::life::{INSERT_READY, Place, band, enter, ready_row};
 use super::note::Note;
+use super::step::Stepped;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::sql::{Param, params};
@@ -69,6 +72,40 @@ pub struct NewTask {
     pub on_parent_failure: ParentPolicy,
     /// No second task with this key while one lives.
     pub unique_key: Option<String>,
+    /// Errors of other types end it at once; empty: every error is worth another attempt.
+    pub retry_on: Vec<String>,
+    /// The schedule that makes it.
+    pub schedule_id: Option<Uuid>,
+    /// The workflow it belongs to.
+    pub workflow_id: Option<Uuid>,
+    /// Its user's turn in its queue: equals in priority go by it, then by id.
+    pub turn: u64,
+    /// What its claim or end concerns besides itself; those of limits are added.
+    pub ties: Ties,
+    /// At most so many tasks with this key at once.
+    pub concurrency: Option<Concurrency>,
+    /// At most so many tasks with this key in a time.
+    pub rate: Option<Rate>,
+}
+
+/// A limit of how many tasks run at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    /// What is limited, across all queues and users.
+    pub key: String,
+    /// Tasks at once, at least 1.
+    pub most: u32,
+}
+
+/// A limit of how many tasks start in a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rate {
+    /// What is limited, across all queues and users.
+    pub key: String,
+    /// Tasks in that time, at least 1; so many may start at once.
+    pub count: u32,
+    /// The time in microseconds.
+    pub per_us: u64,
 }
 
 impl NewTask {
@@ -78,7 +115,15 @@ impl NewTask {
             timeout: self.timeout_ms.map(std::time::Duration::from_millis),
             backoff: self.backoff.unwrap_or_default(),
             expires_at: self.expires_at,
+            limits: self.all_ties().limits(),
         }
+    }
+
+    /// Its ties with those of its limits.
+    fn all_ties(&self) -> Ties {
+        self.ties
+            .with_if(Ties::CONCURRENCY, self.concurrency.is_some())
+            .with_if(Ties::RATE, self.rate.is_some())
     }
 
     /// Its size in memory, roughly.
@@ -89,11 +134,18 @@ impl NewTask {
 
     /// Whether nothing but its own rows has to be looked at.
     fn is_plain(&self) -> bool {
-        self.unique_key.is_none() && self.depends_on.is_empty()
+        self.unique_key.is_none()
+            && self.depends_on.is_empty()
+            && self.all_ties().limits() == Limits::default()
+    }
+
+    /// Where among the ready it will stand.
+    pub fn band(&self) -> i64 {
+        band(self.priority, self.turn)
     }
 
     fn place(&self) -> Place {
-        Place { queue: self.queue.clone(), priority: self.priority }
+        Place { queue: self.queue.clone(), priority: self.priority, band: self.band() }
     }
 }
 
@@ -129,10 +181,15 @@ pub enum Made {
 }
 
 /// What became of a submission.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum SubmitOutcome {
-    /// One for each task, in order.
-    Done(Vec<Made>),
+    /// The tasks exist.
+    Done {
+        /// One for each task, in order.
+        made: Vec<Made>,
+        /// What else moved.
+        steps: Vec<Stepped>,
+    },
     /// The same submission was made before; these were its tasks.
     Replayed(Vec<TaskId>),
     /// Nothing was submitted.
@@ -224,7 +281,7 @@ async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
         });
         remember(tx, idempotency, &ids.collect::<Vec<_>>(), now).await?;
     }
-    Ok(SubmitOutcome::Done(made))
+    Ok(SubmitOutcome::Done { made, steps: Vec::new() })
 }
 
 async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
@@ -265,7 +322,7 @@ async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
         Tx::Postgres(pg) => {
             postgres::insert(pg, tasks).await?;
             for Fresh { task, life, .. } in tasks.iter().filter(|fresh| fresh.life.phase != Phase::Ready) {
-                enter(tx, task.id, &task.place(), life, None, &Note::default()).await?;
+                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
             }
         }
         Tx::Sqlite(_) => insert_each(tx, tasks).await?,
@@ -292,7 +349,16 @@ async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     for fresh in tasks {
         let texts = Texts::of(fresh.task);
         tx.exec(&ONE, &task_row(fresh, &texts)).await?;
-        enter(tx, fresh.task.id, &fresh.task.place(), &fresh.life, None, &Note::default()).await?;
+        enter(
+            tx,
+            fresh.task.id,
+            &fresh.task.place(),
+            &fresh.life,
+            fresh.task.all_ties(),
+            None,
+            &Note::default(),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -305,12 +371,13 @@ async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
         rows.extend(task_row(fresh, texts));
     }
     tx.insert_many(INSERT, COLUMNS, &rows).await?;
+    let places: Vec<Place> = tasks.iter().map(|fresh| fresh.task.place()).collect();
     let mut ready: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * 7);
-    for Fresh { task, life, .. } in tasks {
+    for (Fresh { task, life, .. }, place) in tasks.iter().zip(&places) {
         if life.phase == Phase::Ready {
-            ready.extend(ready_row(task.id, &task.queue, task.priority, life));
+            ready.extend(ready_row(task.id, place, life));
         } else {
-            enter(tx, task.id, &task.place(), life, None, &Note::default()).await?;
+            enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
         }
     }
     tx.insert_many(INSERT_READY, 7, &ready).await
@@ -320,22 +387,29 @@ async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
 struct Texts {
     backoff: Option<String>,
     tags: Option<String>,
+    retry_on: Option<String>,
 }
 
 impl Texts {
     fn of(task: &NewTask) -> Self {
         Self {
             backoff: task.backoff.as_ref().and_then(|b| serde_json::to_string(b).ok()),
-            tags: (!task.tags.is_empty()).then(|| serde_json::to_string(&task.tags).unwrap_or_default()),
+            tags: list_text(&task.tags),
+            retry_on: list_text(&task.retry_on),
         }
     }
 }
 
+/// A list as JSON; absent if it is empty.
+fn list_text(list: &[String]) -> Option<String> {
+    (!list.is_empty()).then(|| serde_json::to_string(list).unwrap_or_default())
+}
+
 /// The columns of [`task_row`].
-const COLUMNS: usize = 21;
+const COLUMNS: usize = 26;
 const INSERT: &str = "INSERT INTO tasks (id, user_id, handler, queue, priority, name, task_type, args, kwargs, max_attempts,
      timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key, parent_id, created_at,
-     parents)";
+     parents, retry_on, schedule_id, workflow_id, band, ties)";
 
 fn task_row<'a>(fresh: &Fresh<'a>, texts: &'a Texts) -> [Param<'a>; COLUMNS] {
     let task = fresh.task;
@@ -361,5 +435,10 @@ fn task_row<'a>(fresh: &Fresh<'a>, texts: &'a Texts) -> [Param<'a>; COLUMNS] {
         task.parent_id.into(),
         fresh.at.into(),
         (task.depends_on.len() as u64).into(),
+        texts.retry_on.as_ref().into(),
+        task.schedule_id.into(),
+        task.workflow_id.into(),
+        task.band().into(),
+        task.all_ties().bits().into(),
     ]
 }

@@ -77,7 +77,7 @@ async fn work(store: Store, number: u8, stop: Arc<AtomicBool>) -> Vec<Uuid> {
         let id = task.id;
         let submission = Submission { tasks: vec![task].into(), idempotency: None, now: at(1) };
         match store.task_submit(submission).await {
-            Ok(SubmitOutcome::Done(_)) => acknowledged.push(id),
+            Ok(SubmitOutcome::Done { .. }) => acknowledged.push(id),
             Ok(other) => panic!("{other:?}"),
             Err(error) => passing(&error),
         }

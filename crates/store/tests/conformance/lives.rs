@@ -175,6 +175,7 @@ fn rules() -> impl Strategy<Value = Rules> {
             timeout: timeout.map(Duration::from_secs),
             backoff: taskloom_model::Backoff::default(),
             expires_at: expires.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))),
+            limits: taskloom_model::Limits::default(),
         },
     )
 }
@@ -219,7 +220,7 @@ async fn one_life(store: &Store, (rules, delay, draws): (Rules, Option<u64>, Vec
     let task = new_task(&rules, run_at);
     let id = task.id;
     let life = submit(store, task, now).await;
-    assert_eq!(life, start(Start { run_at, deps_left: 0 }, now));
+    assert_eq!(life, start(Start { run_at, ..Start::default() }, now));
     let mut both = Both { store: store.clone(), id, rules, life, now };
     for (draw, seconds) in draws {
         now = now.plus(Duration::from_secs(seconds));

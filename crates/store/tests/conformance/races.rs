@@ -35,7 +35,7 @@ async fn fill(store: &Store, count: usize, rules: &Rules, delayed: bool) -> Vec<
     let tasks: Vec<NewTask> = (0..count).map(|_| new_task(rules, run_at)).collect();
     for some in tasks.chunks(2_500) {
         let submission = Submission { tasks: some.to_vec().into(), idempotency: None, now: at(1) };
-        assert!(matches!(store.task_submit(submission).await.unwrap(), SubmitOutcome::Done(_)));
+        assert!(matches!(store.task_submit(submission).await.unwrap(), SubmitOutcome::Done { .. }));
     }
     tasks.into_iter().map(|task| task.id).collect()
 }
@@ -225,7 +225,7 @@ async fn one_unique_key_makes_one_task(home: Home) {
         }
         let mut new = 0;
         while let Some(outcome) = calls.join_next().await {
-            let SubmitOutcome::Done(made) = outcome.unwrap().unwrap() else { panic!("not done") };
+            let SubmitOutcome::Done { made, .. } = outcome.unwrap().unwrap() else { panic!("not done") };
             new += made.iter().filter(|made| matches!(made, Made::New(_))).count();
         }
         assert_eq!(new, 1);
@@ -239,7 +239,9 @@ async fn one_unique_key_twice_in_a_batch_makes_one_task(home: Home) {
     let tasks = vec![task(), new_task(&plain(), None), task()];
     let first = tasks[0].id;
     let submission = Submission { tasks: tasks.into(), idempotency: None, now: at(1) };
-    let SubmitOutcome::Done(made) = store.task_submit(submission).await.unwrap() else { panic!("not done") };
+    let SubmitOutcome::Done { made, .. } = store.task_submit(submission).await.unwrap() else {
+        panic!("not done")
+    };
     assert!(
         matches!(made[..], [Made::New(_), Made::New(_), Made::Existing(holder)] if holder == first),
         "{made:?}"
@@ -284,7 +286,7 @@ async fn one_idempotency_key_makes_one_task(home: Home) {
     let (mut done, mut replayed) = (0, 0);
     while let Some(outcome) = calls.join_next().await {
         match outcome.unwrap().unwrap() {
-            SubmitOutcome::Done(_) => done += 1,
+            SubmitOutcome::Done { .. } => done += 1,
             SubmitOutcome::Replayed(ids) => replayed += ids.len(),
             SubmitOutcome::Rejected(why) => panic!("{why:?}"),
         }

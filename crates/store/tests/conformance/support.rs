@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskloom_model::{Action, Backoff, Finish, Life, ParentPolicy, Priority, Rules, Timestamp};
+use taskloom_model::{Action, Backoff, Finish, Life, Limits, ParentPolicy, Priority, Rules, Ties, Timestamp};
 use taskloom_protocol::{Register, TaskRef};
 use taskloom_store::{
     ClaimSpec, Filter, FinishItem, Made, NewTask, NewWorker, Note, PageQuery, Request, Store, Submission,
@@ -17,7 +17,13 @@ pub(crate) const RANDOM: f64 = 0.5;
 
 /// The rules of a task that names none.
 pub(crate) fn plain() -> Rules {
-    Rules { max_attempts: 3, timeout: None, backoff: Backoff::default(), expires_at: None }
+    Rules {
+        max_attempts: 3,
+        timeout: None,
+        backoff: Backoff::default(),
+        expires_at: None,
+        limits: Limits::default(),
+    }
 }
 
 /// An instant after the beginning of the tests' time.
@@ -82,6 +88,13 @@ pub(crate) fn new_task(rules: &Rules, run_at: Option<Timestamp>) -> NewTask {
         depends_on: vec![],
         on_parent_failure: ParentPolicy::Skip,
         unique_key: None,
+        retry_on: vec![],
+        schedule_id: None,
+        workflow_id: None,
+        turn: 0,
+        ties: Ties::NONE,
+        concurrency: None,
+        rate: None,
     }
 }
 
@@ -104,7 +117,7 @@ pub(crate) async fn register(store: &Store) {
 pub(crate) async fn submit(store: &Store, task: NewTask, now: Timestamp) -> Life {
     let submission = Submission { tasks: vec![task].into(), idempotency: None, now };
     match store.task_submit(submission).await.unwrap() {
-        SubmitOutcome::Done(made) => match made[..] {
+        SubmitOutcome::Done { made, .. } => match made[..] {
             [Made::New(life)] => life,
             ref other => panic!("{other:?}"),
         },

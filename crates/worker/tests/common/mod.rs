@@ -113,6 +113,7 @@ impl Fake {
             priority: taskloom_model::Priority::default(),
             timeout_ms: None,
             soft_timeout_ms: None,
+            ties: Default::default(),
             user_id: Uuid::nil(),
             created_at: taskloom_model::Timestamp::MIN,
         };

@@ -4,14 +4,14 @@
 
 use std::collections::HashMap;
 
-use taskloom_model::{Effect, Life, Phase, State, TaskId};
+use taskloom_model::{Effect, Life, Phase, State, TaskId, Ties};
 use uuid::Uuid;
 
 use super::{CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life::{self, Place};
+use crate::task::life;
 use crate::tx::Tx;
 
 /// Tasks whose arguments are read at once.
@@ -56,19 +56,35 @@ async fn head(tx: &mut Tx, spec: &ClaimSpec, queue: &str, look_at: u32) -> Resul
 /// Those of the hinted tasks that are ready and that nobody else takes right now.
 async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str) -> Result<Vec<Head>> {
     let hints = spec.hinted(queue);
-    let mut bands: Vec<i64> = hints.iter().map(|hint| hint.0).collect();
-    bands.sort_unstable();
-    bands.dedup();
-    let sql = "SELECT id, band, epoch, attempt, crashes, refunds FROM ready
-         WHERE queue = ? AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
-         AND band = ? AND id";
+    let read = |row: &mut Row<'_>| Ok((row.next::<i64>()?, row.next::<TaskId>()?));
+    let places = tx.rows_in("SELECT band, id FROM tasks WHERE id", &[], &hints, "", read).await?;
     let mut found = Vec::new();
-    for band in bands {
-        let ids: Vec<Uuid> = hints.iter().filter(|hint| hint.0 == band).map(|hint| hint.1).collect();
-        let given = params![queue, spec.session, band];
-        found.extend(tx.rows_in(sql, given, &ids, " FOR UPDATE SKIP LOCKED", read_head).await?);
+    for some in places.chunks(PLACES) {
+        let (condition, mut params) = at_places(queue, some);
+        params.push(spec.session.into());
+        let sql = format!(
+            "SELECT id, band, epoch, attempt, crashes, refunds FROM ready WHERE {condition}
+             AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL) FOR UPDATE SKIP LOCKED"
+        );
+        found.extend(tx.rows(&sql, &params, read_head).await?);
     }
     Ok(found)
+}
+
+/// Places named in one statement.
+const PLACES: usize = 64;
+
+/// The condition for these places of a queue, the last repeated up to one of few lengths, so that few statements are
+/// prepared. Pairs are spelled out: MariaDB looks up none of `(band, id) IN (…)` by the key.
+fn at_places<'a>(queue: &'a str, places: &[(i64, TaskId)]) -> (String, Vec<Param<'a>>) {
+    let length = [1, 8, PLACES].into_iter().find(|n| *n >= places.len()).unwrap_or(places.len());
+    let mut params: Vec<Param<'a>> = vec![queue.into()];
+    for (band, id) in
+        places.iter().chain(std::iter::repeat_n(&places[places.len() - 1], length - places.len()))
+    {
+        params.extend::<[Param<'_>; 2]>([(*band).into(), (*id).into()]);
+    }
+    (format!("queue = ? AND ({})", vec!["band = ? AND id = ?"; length].join(" OR ")), params)
 }
 
 fn read_head(row: &mut Row<'_>) -> Result<Head> {
@@ -105,9 +121,8 @@ async fn take(
             match candidate.decide(spec).map(|step| step.effect) {
                 Some(Effect::Become(life)) if life.state() == State::Running => {
                     bytes += candidate.bytes();
-                    taken.push((*band, *id, life));
-                    let place = Place { queue: queue.to_owned(), priority: candidate.priority };
-                    claims.claimed.push(candidate.claimed(place, &life));
+                    taken.push((*band, *id, life, candidate.ties));
+                    claims.claimed.push(candidate.claimed(queue, &life));
                 }
                 _ => claims.expired_ids.push(*id),
             }
@@ -121,7 +136,7 @@ async fn take(
 async fn asked(tx: &mut Tx, chunk: &[Head]) -> Result<HashMap<TaskId, Candidate>> {
     let ids: Vec<Uuid> = chunk.iter().map(|row| row.0).collect();
     let places: HashMap<TaskId, &Head> = chunk.iter().map(|row| (row.0, row)).collect();
-    let sql = "SELECT id, user_id, handler, args, kwargs, max_attempts, timeout_ms, soft_timeout_ms, expires_at, created_at
+    let sql = "SELECT id, priority, ties, user_id, handler, args, kwargs, max_attempts, timeout_ms, soft_timeout_ms, expires_at, created_at
          FROM tasks WHERE id";
     let read = |row: &mut Row<'_>| {
         let id: TaskId = row.next()?;
@@ -133,17 +148,15 @@ async fn asked(tx: &mut Tx, chunk: &[Head]) -> Result<HashMap<TaskId, Candidate>
 }
 
 /// Moves rows that this transaction has locked from `ready` to `running`.
-async fn hold(tx: &mut Tx, queue: &str, taken: &[(i64, TaskId, Life)]) -> Result<()> {
-    let mut bands: Vec<i64> = taken.iter().map(|row| row.0).collect();
-    bands.dedup();
-    for band in bands {
-        let ids: Vec<Uuid> = taken.iter().filter(|row| row.0 == band).map(|row| row.1).collect();
-        tx.exec_in("DELETE FROM ready WHERE queue = ? AND band = ? AND id", params![queue, band], &ids)
-            .await?;
+async fn hold(tx: &mut Tx, queue: &str, taken: &[(i64, TaskId, Life, Ties)]) -> Result<()> {
+    let places: Vec<(i64, TaskId)> = taken.iter().map(|row| (row.0, row.1)).collect();
+    for some in places.chunks(PLACES) {
+        let (condition, params) = at_places(queue, some);
+        tx.exec(&format!("DELETE FROM ready WHERE {condition}"), &params).await?;
     }
     let mut rows: Vec<Param<'_>> = Vec::with_capacity(taken.len() * life::RUNNING_COLUMNS);
-    for (_, id, life) in taken {
-        rows.extend(life::running_row(*id, life));
+    for (_, id, life, ties) in taken {
+        rows.extend(life::running_row(*id, life, *ties));
     }
     tx.insert_many(life::INSERT_RUNNING, life::RUNNING_COLUMNS, &rows).await
 }

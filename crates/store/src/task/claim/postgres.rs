@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use taskloom_model::{Effect, TaskId};
+use taskloom_model::Effect;
 use tokio_postgres::types::ToSql;
 
 use super::floor::{self, Floors};
@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::postgres::{Session, Values};
 use crate::row::Row;
 use crate::sql::Param;
-use crate::task::life::{self, Place};
 
 /// Locks the head of the queue, leaves out what others have locked, and moves what is wanted to `running`.
 ///
@@ -25,7 +24,7 @@ use crate::task::life::{self, Place};
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     claiming(
         "SELECT ctid AS place, band, id, epoch, attempt, crashes, refunds FROM ready
-  WHERE queue = ? AND (band, id) >= (?::int, ?::uuid)
+  WHERE queue = ? AND (band, id) >= (?::bigint, ?::uuid)
     AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
   ORDER BY band, id LIMIT ? FOR UPDATE SKIP LOCKED",
     )
@@ -35,10 +34,10 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
 /// as a walk along the whole queue.
 static CLAIM_HINTED: LazyLock<String> = LazyLock::new(|| {
     claiming(
-        "SELECT r.* FROM unnest(?::int[], ?::uuid[]) AS h (band, id)
+        "SELECT r.* FROM unnest(?::uuid[]) AS h (id)
   CROSS JOIN LATERAL (
     SELECT ctid AS place, n.band, n.id, n.epoch, n.attempt, n.crashes, n.refunds FROM ready n
-    WHERE n.queue = ? AND n.band = h.band AND n.id = h.id FOR UPDATE SKIP LOCKED
+    WHERE n.queue = ? AND n.band = (SELECT k.band FROM tasks k WHERE k.id = h.id) AND n.id = h.id FOR UPDATE SKIP LOCKED
   ) r
   WHERE EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL) LIMIT ?",
     )
@@ -50,7 +49,7 @@ fn claiming(head: &str) -> String {
   {head}
 ), wanted AS MATERIALIZED (
   SELECT *, NOT is_late AND number < ? AND carried < ? AS is_taken FROM (
-    SELECT h.*, t.user_id, t.handler, t.args, t.kwargs, t.max_attempts, t.timeout_ms, t.soft_timeout_ms,
+    SELECT h.*, t.priority, t.ties, t.user_id, t.handler, t.args, t.kwargs, t.max_attempts, t.timeout_ms, t.soft_timeout_ms,
            t.expires_at, t.created_at, coalesce(t.expires_at <= ?, false) AS is_late, count(*) OVER before AS number,
            coalesce(sum(coalesce(octet_length(t.args), 0) + coalesce(octet_length(t.kwargs), 0)) OVER before, 0) AS carried
     FROM head h JOIN tasks t ON t.id = h.id WHERE ?::int = 1 OR t.handler = ANY (?)
@@ -60,9 +59,9 @@ fn claiming(head: &str) -> String {
   DELETE FROM ready WHERE ctid = ANY (ARRAY(SELECT place FROM wanted WHERE is_taken))
 ), held AS (
   INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until, deadline, started_at, cancel,
-                       progress, logged)
+                       progress, logged, ties)
   SELECT id, epoch + 1, attempt + 1, crashes, refunds, ?::uuid, ?::bigint, ?::bigint + timeout_ms * 1000, ?::bigint,
-         0, 0, 0
+         0, 0, 0, ties
   FROM wanted WHERE is_taken
 )
 SELECT s.seen, s.known, w.is_taken, {columns}
@@ -146,36 +145,34 @@ async fn take(
         [window.into(), spec.handlers.is_empty().into(), room.into()].map(|p: Param<'_>| p);
     let bytes = Param::from(CLAIM_BYTES as u64);
     let until = Param::from(spec.now.plus(spec.lease));
-    let (bands, ids): (Vec<i64>, Vec<TaskId>) = spec.hinted(queue).into_iter().unzip();
-    let (bands, ids): (Values<'_>, Values<'_>) = (bands.into_iter().collect(), ids.into_iter().collect());
-    // The least band there is stands for the start: every other is greater.
-    let (band, id) = (Param::from(from.0.max(i64::from(i32::MIN))), Param::from(from.1));
+    let ids: Values<'_> = spec.hinted(queue).into_iter().collect();
+    let (band, id) = (Param::from(from.0), Param::from(from.1));
     let mut params: Vec<&(dyn ToSql + Sync)> =
-        if spec.hints.is_empty() { vec![&queue_name, &band, &id] } else { vec![&bands, &ids, &queue_name] };
+        if spec.hints.is_empty() { vec![&queue_name, &band, &id] } else { vec![&ids, &queue_name] };
     params.extend::<[&(dyn ToSql + Sync); 11]>([
         &worker, &window, &most, &bytes, &now, &all, &handlers, &worker, &until, &now, &now,
     ]);
     let claim = if spec.hints.is_empty() { &CLAIM } else { &CLAIM_HINTED };
     let rows = session.query_any(claim, &params).await?;
-    let mut found = Found::default();
+    let (mut found, mut taken) = (Found::default(), Vec::new());
     for row in &rows {
         let mut row = Row::postgres(row);
         (found.seen, found.known) = (row.next()?, row.next()?);
         let Some(is_taken) = row.next::<Option<bool>>()? else { break };
         found.used += 1;
         let candidate = Candidate::read(&mut row)?;
-        let place = (life::band(candidate.priority), candidate.id);
+        let place = (candidate.band, candidate.id);
         found.first = Some(found.first.map_or(place, |first| first.min(place)));
         if !is_taken {
             claims.expired_ids.push(candidate.id);
             continue;
         }
-        let place = Place { queue: queue.to_owned(), priority: candidate.priority };
         if let Some(Effect::Become(life)) = candidate.decide(spec).map(|step| step.effect) {
-            claims.claimed.push(candidate.claimed(place, &life));
+            taken.push((place, candidate.claimed(queue, &life)));
         }
     }
-    claims.claimed.sort_by_key(|task| (life::band(task.priority), task.id));
+    taken.sort_by_key(|(place, _)| *place);
+    claims.claimed.extend(taken.into_iter().map(|(_, task)| task));
     // Known, in time, and yet not taken: it was too much, by number or by size.
     claims.cut = u64::from(found.used) < found.known.min(u64::from(room));
     Ok(found)
@@ -191,8 +188,8 @@ mod tests {
         let id = "'00000000-0000-0000-0000-000000000001'";
         let rest = format!("{id}, 100, 100, 4000000, 0, 0, ARRAY['demo.echo'], {id}, 0, 0, 0");
         let heads = [
-            format!("'default', -2147483648, {id}, {rest}"),
-            format!("ARRAY[-2], ARRAY[{id}::uuid], 'default', {rest}"),
+            format!("'default', -9223372036854775808, {id}, {rest}"),
+            format!("ARRAY[{id}::uuid], 'default', {rest}"),
         ];
         for (name, sql, values) in
             [("claim", &*CLAIM, &heads[0]), ("claim_hinted", &*CLAIM_HINTED, &heads[1])]

@@ -8,7 +8,7 @@ use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::params;
-use crate::task::life::{Place, Standing, Trace, band, enter};
+use crate::task::life::{Standing, Trace, enter};
 use crate::task::note::Note;
 use crate::task::step::carry_out;
 use crate::tx::Tx;
@@ -58,12 +58,13 @@ async fn candidates(
 /// Those of the hinted tasks that are ready.
 async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str, room: u32) -> Result<Vec<Candidate>> {
     static SELECT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-        let tables = "ready r JOIN tasks t ON t.id = r.id";
-        format!("SELECT {CANDIDATE} FROM {tables} WHERE r.queue = ? AND r.band = ? AND r.id = ?")
+        format!(
+            "SELECT {CANDIDATE} FROM tasks t CROSS JOIN ready r WHERE t.id = ? AND r.queue = ? AND r.band = t.band AND r.id = t.id"
+        )
     });
     let mut found = Vec::new();
-    for (band, id) in spec.hinted(queue).into_iter().take(room as usize) {
-        let candidate = tx.row(&SELECT, params![queue, band, id], Candidate::read).await?;
+    for id in spec.hinted(queue).into_iter().take(room as usize) {
+        let candidate = tx.row(&SELECT, params![id, queue], Candidate::read).await?;
         found.extend(candidate.filter(|candidate| candidate.is_for(&spec.handlers)));
     }
     Ok(found)
@@ -86,20 +87,21 @@ async fn take(
     candidate: Candidate,
     claims: &mut Claims,
 ) -> Result<()> {
-    let Candidate { id, priority, life, .. } = candidate;
+    let Candidate { id, life, ties, .. } = candidate;
     let Some(step) = candidate.decide(spec) else { return Ok(()) };
-    let place = Place { queue: queue.to_owned(), priority };
+    let place = candidate.place(queue);
     match step.effect {
         Effect::Become(after) if after.state() == State::Running => {
-            let key = params![queue, band(priority), id];
+            let key = params![queue, place.band, id];
             tx.exec("DELETE FROM ready WHERE queue = ? AND band = ? AND id = ?", key).await?;
-            enter(tx, id, &place, &after, None, &Note::default()).await?;
-            claims.claimed.push(candidate.claimed(place, &after));
+            enter(tx, id, &place, &after, ties, None, &Note::default()).await?;
+            claims.claimed.push(candidate.claimed(queue, &after));
         }
         _ => {
             let user_id = candidate.user_id;
             let rules = candidate.rules();
-            let standing = Standing { life, rules, place, user_id, deleted: false, trace: Trace::default() };
+            let standing =
+                Standing { life, rules, place, user_id, deleted: false, ties, trace: Trace::default() };
             carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
         }
     }

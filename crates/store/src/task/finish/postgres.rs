@@ -1,6 +1,6 @@
 //! Many successes at once on PostgreSQL.
 
-use taskloom_model::{Life, Phase, SessionId, State, TaskId, Timestamp};
+use taskloom_model::{Life, Phase, SessionId, State, TaskId, Ties, Timestamp};
 
 use super::FinishItem;
 use crate::error::{Result, StoreError};
@@ -17,7 +17,7 @@ WITH held AS MATERIALIZED (
   SELECT r.*, a.result, coalesce(a.said, r.detail) AS last_detail
   FROM unnest(?::uuid[], ?::int[], ?::text[], ?::text[]) AS a (id, epoch, result, said)
   CROSS JOIN LATERAL (
-    SELECT ctid AS place, n.id, n.epoch, n.attempt, n.crashes, n.refunds, n.started_at, n.detail FROM running n
+    SELECT ctid AS place, n.id, n.epoch, n.attempt, n.crashes, n.refunds, n.started_at, n.detail, n.ties FROM running n
     WHERE n.id = a.id AND n.epoch = a.epoch AND n.session = ? FOR UPDATE
   ) r
 ), gone AS (
@@ -26,14 +26,14 @@ WITH held AS MATERIALIZED (
   INSERT INTO outcomes (id, state, epoch, attempt, refunds, session, started_at, finished_at, progress, detail, result)
   SELECT id, 'succeeded', epoch, attempt, refunds, ?::uuid, started_at, ?::bigint, 100, last_detail, result FROM held
 )
-SELECT id, epoch, attempt, crashes, refunds, (SELECT count(*) FROM gone) FROM held";
+SELECT id, epoch, attempt, crashes, refunds, ties, (SELECT count(*) FROM gone) FROM held";
 
 pub(super) async fn succeed(
     pg: &mut Session,
     session: SessionId,
     items: &[&FinishItem],
     now: Timestamp,
-) -> Result<Vec<(TaskId, Life)>> {
+) -> Result<Vec<(TaskId, Life, Ties)>> {
     let ids: Values<'_> = items.iter().map(|item| item.task.id).collect();
     let epochs: Values<'_> = items.iter().map(|item| item.task.epoch).collect();
     let results: Values<'_> = items.iter().map(|item| item.note.result.as_ref()).collect();
@@ -46,7 +46,8 @@ pub(super) async fn succeed(
         let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
         let id = row.next()?;
         let (epoch, attempt) = (row.next()?, row.next()?);
-        ended.push((id, Life { epoch, attempt, crashes: row.next()?, refunds: row.next()?, phase }));
+        let life = Life { epoch, attempt, crashes: row.next()?, refunds: row.next()?, phase };
+        ended.push((id, life, Ties::from_bits(row.next()?)));
         if row.next::<u64>()? != rows.len() as u64 {
             return Err(StoreError::Conflict("a running task had just changed".into()));
         }

@@ -91,7 +91,7 @@ async fn carry_through(network: &Arc<Network>, calls: Vec<Call>) {
             for call in calls {
                 let made = lives(&call.submission).into_iter().map(|fresh| Made::New(fresh.life)).collect();
                 // The caller may have gone; the work is done all the same.
-                let _ = call.answer.send(Ok(SubmitOutcome::Done(made)));
+                let _ = call.answer.send(Ok(SubmitOutcome::Done { made, steps: Vec::new() }));
             }
         }
         Err(StoreError::Sql(_) | StoreError::Duplicate) if calls.len() > 1 => {
@@ -114,6 +114,6 @@ async fn carry_through(network: &Arc<Network>, calls: Vec<Call>) {
 /// The tasks with the lives they begin.
 fn lives(submission: &Submission) -> Vec<Fresh<'_>> {
     let at = submission.now;
-    let life = |task: &NewTask| start(Start { run_at: task.run_at, deps_left: 0 }, at);
+    let life = |task: &NewTask| start(Start { run_at: task.run_at, ..Start::default() }, at);
     submission.tasks.iter().map(|task| Fresh { task, life: life(task), at }).collect()
 }

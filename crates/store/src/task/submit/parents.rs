@@ -45,8 +45,9 @@ async fn hold(tx: &mut Tx, parent: TaskId) -> Result<()> {
     for sql in [
         "SELECT 1 FROM running WHERE id = ?",
         "SELECT 1 FROM ready WHERE queue = (SELECT queue FROM tasks WHERE id = ?)
-         AND band = (SELECT -priority FROM tasks WHERE id = ?) AND id = ?",
+         AND band = (SELECT band FROM tasks WHERE id = ?) AND id = ?",
         "SELECT 1 FROM scheduled WHERE id = ?",
+        "SELECT 1 FROM limited WHERE id = ?",
         "SELECT 1 FROM blocked WHERE id = ?",
     ] {
         let params = vec![Param::Uuid(parent); sql.matches('?').count()];
@@ -73,7 +74,8 @@ fn parents(task: &NewTask) -> Vec<TaskId> {
 /// The life that the ends so far leave to the child.
 pub(super) fn life(task: &NewTask, ends: &Ends, now: Timestamp) -> Life {
     let parents = parents(task);
-    let mut life = start(Start { run_at: task.run_at, deps_left: parents.len() as u32 }, now);
+    let deps_left = parents.len() as u32;
+    let mut life = start(Start { run_at: task.run_at, deps_left, limits: task.rules().limits }, now);
     for state in parents.iter().filter_map(|parent| ends.get(parent).copied().flatten()) {
         let action = Action::ParentEnded(parent_end(state, task.on_parent_failure));
         if let Ok(step) = next(&life, &task.rules(), action, now, 0.0)

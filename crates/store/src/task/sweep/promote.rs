@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use taskloom_model::{Action, Effect, Life, Phase, Priority, Rules, State, TaskId, Timestamp, Wait, next};
+use taskloom_model::{Action, Effect, Life, Phase, Rules, State, TaskId, Ties, Timestamp, Wait, next};
 use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life::{INSERT_READY, read_priority, ready_row};
+use crate::task::life::{INSERT_READY, Place, enter, read_priority, ready_row};
+use crate::task::note::Note;
 use crate::task::step::Stepped;
 use crate::tx::Tx;
 
@@ -19,14 +20,15 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<S
     let places = places(tx, &ids).await?;
     let mut steps = Vec::with_capacity(due.len());
     for (id, before) in due {
-        let Some((queue, priority, rules)) = places.get(&id) else { continue };
+        let Some((place, rules, _)) = places.get(&id) else { continue };
         if let Ok(step) = next(&before, rules, Action::Promote, now, 0.0)
             && let Effect::Become(life) = step.effect
         {
             steps.push(Stepped {
                 id,
-                queue: queue.clone(),
-                priority: *priority,
+                queue: place.queue.clone(),
+                priority: place.priority,
+                band: place.band,
                 before: State::Scheduled,
                 life,
             });
@@ -34,8 +36,15 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<S
     }
     let ids: Vec<Uuid> = steps.iter().map(|step| step.id).collect();
     tx.exec_in("DELETE FROM scheduled WHERE id", &[], &ids).await?;
-    let rows: Vec<Param<'_>> =
-        steps.iter().flat_map(|step| ready_row(step.id, &step.queue, step.priority, &step.life)).collect();
+    let mut rows: Vec<Param<'_>> = Vec::with_capacity(steps.len() * 7);
+    for step in &steps {
+        let Some((place, _, ties)) = places.get(&step.id) else { continue };
+        if step.life.phase == Phase::Ready {
+            rows.extend(ready_row(step.id, place, &step.life));
+        } else {
+            enter(tx, step.id, place, &step.life, *ties, None, &Note::default()).await?;
+        }
+    }
     tx.insert_many(INSERT_READY, 7, &rows).await?;
     Ok(steps)
 }
@@ -55,15 +64,24 @@ async fn scheduled(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<(TaskI
 }
 
 /// Where these tasks stand in line; of their rules a promotion looks at none.
-async fn places(tx: &mut Tx, ids: &[Uuid]) -> Result<HashMap<TaskId, (String, Priority, Rules)>> {
+async fn places(tx: &mut Tx, ids: &[Uuid]) -> Result<HashMap<TaskId, (Place, Rules, Ties)>> {
     let read = |row: &mut Row<'_>| {
-        let (id, queue, priority) = (row.next()?, row.next()?, read_priority(row)?);
+        let id = row.next()?;
+        let place = Place { queue: row.next()?, priority: read_priority(row)?, band: row.next()? };
         let backoff = taskloom_model::Backoff::default();
-        let rules = Rules { max_attempts: row.next()?, timeout: None, backoff, expires_at: None };
-        Ok((id, (queue, priority, rules)))
+        let max_attempts = row.next()?;
+        let ties = Ties::from_bits(row.next()?);
+        let rules = Rules { max_attempts, timeout: None, backoff, expires_at: None, limits: ties.limits() };
+        Ok((id, (place, rules, ties)))
     };
     let found = tx
-        .rows_in("SELECT id, queue, priority, max_attempts FROM tasks WHERE id", &[], ids, "", read)
+        .rows_in(
+            "SELECT id, queue, priority, band, max_attempts, ties FROM tasks WHERE id",
+            &[],
+            ids,
+            "",
+            read,
+        )
         .await?;
     Ok(found.into_iter().collect())
 }
