@@ -157,6 +157,7 @@ impl Engine {
                     queue: task.queue.clone(),
                     priority: task.priority,
                     band: task.band(),
+                    ties: task.ties,
                     before: life.state(),
                     life: *life,
                 }),

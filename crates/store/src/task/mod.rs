@@ -3,6 +3,7 @@
 mod beat;
 mod claim;
 mod finish;
+mod gate;
 mod life;
 mod list;
 mod note;
@@ -13,9 +14,10 @@ mod submit;
 mod sweep;
 
 pub use beat::{BeatItem, BeatResult};
-pub(crate) use claim::Floors;
 pub use claim::{ClaimSpec, Claims, Hint};
+pub(crate) use claim::{Floors, claim_one};
 pub use finish::FinishItem;
+pub use gate::{GateInfo, Holder};
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
 pub use note::Note;
 pub use steer::ChangeWaiting;

@@ -4,6 +4,7 @@
 
 mod databases;
 mod failures;
+mod limits;
 mod lives;
 mod migrations;
 mod races;
