@@ -24,7 +24,7 @@ fn walk(scenario: Scenario) {
         let path = found.get(property.name);
         match property.expectation {
             Expectation::Always => {
-                assert!(path.is_none(), "{name}: not always: {}\n{}", property.name, path.unwrap());
+                assert!(path.is_none(), "{name}: not always: {}: {path:?}", property.name);
             }
             _ => assert!(path.is_some(), "{name}: never seen: {}", property.name),
         }
