@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use crate::properties;
-use crate::row::{PAST, Rel, Row, Seat};
+use crate::row::{PAST, READY, RUNNING, Rel, Row, Seat};
 use crate::scenario::{Budget, Scenario};
 use crate::transaction::{Kind, Op, Stage, Tx, Verdict};
 use crate::world::{At, Handle, World};
@@ -199,7 +199,7 @@ impl Scenario {
                     if self.commit(&mut after, &Tx { stage, ..tx }).is_err() {
                         return Some(rest);
                     }
-                    let row = after.tasks[tx.op.task()].rows[3];
+                    let row = after.tasks[tx.op.task()].rows[RUNNING];
                     answer(&mut after, at, tx.op, row);
                     return Some(after);
                 }
@@ -238,7 +238,7 @@ impl Scenario {
 
     fn wishes(&self, world: &World, handle: Option<Handle>) -> Vec<Op> {
         let Some(Handle { task, epoch, promised, cancel, sent }) = handle else {
-            let is_free = |task: &usize| world.tasks[*task].rows[2].is_some();
+            let is_free = |task: &usize| world.tasks[*task].rows[READY].is_some();
             return (0..self.tasks.len()).filter(is_free).map(|task| Op::Claim { task }).collect();
         };
         let finish = |kind| Op::Finish { task, epoch, kind };
@@ -255,7 +255,7 @@ impl Scenario {
         if cancel {
             ops.push(finish(Kind::Cancelled));
         }
-        let row = world.tasks[task].rows[3];
+        let row = world.tasks[task].rows[RUNNING];
         let is_told = row.is_some_and(|row| {
             row.epoch == epoch && matches!(row.seat, Seat::Running { cancel: asked, .. } if asked == cancel)
         });

@@ -1,7 +1,7 @@
 //! What a commit changes, and what an observer notes about it.
 
 use crate::faults::Fault;
-use crate::row::{End, PAST, Row, Seat};
+use crate::row::{ENDED, End, PAST, RUNNING, Row, Seat};
 use crate::scenario::{EDGES, Scenario};
 use crate::transaction::{CHILD, Kind, Op, Stage, Tx, is_as_read, writes_in_place};
 use crate::world::World;
@@ -76,7 +76,7 @@ impl Scenario {
     /// T4, one statement: the lease and nothing else.
     fn renew(&self, world: &mut World, task: usize, after: Option<Row>) {
         let Some(Row { seat: Seat::Running { lease_until: until, .. }, .. }) = after else { return };
-        if let Some(row) = &mut world.tasks[task].rows[3]
+        if let Some(row) = &mut world.tasks[task].rows[RUNNING]
             && let Seat::Running { lease_until, .. } = &mut row.seat
         {
             let fell = until < *lease_until;
@@ -150,16 +150,16 @@ impl Scenario {
         let current = world.load(number);
         let mut faults = world.faults;
         if let Some(epoch) = tx.op.said_epoch() {
-            let held = task.rows[3].map(|row| row.epoch);
+            let held = task.rows[RUNNING].map(|row| row.epoch);
             faults.add_if(held != Some(epoch), Fault::StaleWrite);
         }
-        let has_ended = task.rows[4].is_some();
+        let has_ended = task.rows[ENDED].is_some();
         match tx.op {
             Op::Retry { .. } => {}
             Op::Purge { .. } => faults.add_if(!has_ended, Fault::LiveForgotten),
             _ => faults.add_if(has_ended, Fault::EndedChanged),
         }
-        if let (Op::Retry { .. }, Some(row)) = (tx.op, task.rows[4]) {
+        if let (Op::Retry { .. }, Some(row)) = (tx.op, task.rows[ENDED]) {
             faults.add_if(row.epoch != seen.epoch, Fault::EndedChanged);
         }
         if let Op::Claim { .. } = tx.op {

@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use crate::faults::Fault;
-use crate::row::{End, Row, Seat};
+use crate::row::{BLOCKED, ENDED, End, RUNNING, Row, Seat};
 use crate::scenario::Scenario;
 use crate::transaction::{CHILD, Stage};
 use crate::world::{Task, World};
@@ -63,18 +63,18 @@ fn sometimes(scenario: &Scenario) -> Vec<Property<Scenario>> {
         ("a success follows a cancel", budget.cancel > 0, |s, w| {
             let mut tasks = w.tasks.iter().take(s.tasks.len());
             tasks.any(|task| {
-                task.is_cancelled && task.rows[4].is_some_and(|row| row.end() == Some(End::Succeeded))
+                task.is_cancelled && task.rows[ENDED].is_some_and(|row| row.end() == Some(End::Succeeded))
             })
         }),
         ("a task is retried by hand and ends again", budget.retry > 0, |s, w| {
             let mut tasks = w.tasks.iter().take(s.tasks.len());
-            tasks.any(|task| task.is_forgiven && task.rows[4].is_some())
+            tasks.any(|task| task.is_forgiven && task.rows[ENDED].is_some())
         }),
         ("an attempt is given back", budget.drain > 0, |s, w| rows(s, w).any(|row| row.refunds > 0)),
         ("a task is forgotten", budget.purge > 0, |_, w| w.tasks.iter().any(|task| task.is_forgotten)),
     ];
     if !scenario.edges.is_empty() {
-        all.push(("a child runs", true, |_, w| w.tasks[CHILD].rows[3].is_some()));
+        all.push(("a child runs", true, |_, w| w.tasks[CHILD].rows[RUNNING].is_some()));
         all.push(("a parent fails", true, |s, w| {
             s.edges.iter().any(|edge| w.tasks[edge.0].has_ended && !w.tasks[edge.0].has_succeeded)
         }));
@@ -131,7 +131,7 @@ fn open_edges(world: &World) -> usize {
 }
 
 fn deps_are_edges(_: &Scenario, world: &World) -> bool {
-    match world.tasks[CHILD].rows[0] {
+    match world.tasks[CHILD].rows[BLOCKED] {
         Some(Row { seat: Seat::Blocked { deps_left, .. }, .. }) => {
             usize::from(deps_left) == open_edges(world)
         }
@@ -140,7 +140,7 @@ fn deps_are_edges(_: &Scenario, world: &World) -> bool {
 }
 
 fn no_child_forgotten(scenario: &Scenario, world: &World) -> bool {
-    world.tasks[CHILD].rows[0].is_none()
+    world.tasks[CHILD].rows[BLOCKED].is_none()
         || scenario.edges.iter().zip(&world.edges).all(|((parent, _), edge)| {
             !edge.is_open || world.load(*parent).is_some_and(|row| row.end().is_none())
         })

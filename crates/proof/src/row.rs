@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskloom_model::{Life, Phase, Reason, State, Timestamp, Wait};
+use taskloom_model::{Life, Limit, Phase, Reason, State, Timestamp, Wait};
 use uuid::Uuid;
 
 /// An instant as steps of time from now: above zero it lies ahead, at zero it is here, at [`PAST`] it has passed.
@@ -28,6 +28,16 @@ fn rel(instant: Timestamp) -> Rel {
 pub(crate) fn aged(rel: Rel) -> Rel {
     rel.saturating_sub(1).max(PAST)
 }
+
+/// The tables, in the order in which the store looks for a task.
+pub(crate) const BLOCKED: usize = 0;
+const SCHEDULED: usize = 1;
+const LIMITED: usize = 2;
+pub(crate) const READY: usize = 3;
+pub(crate) const RUNNING: usize = 4;
+pub(crate) const ENDED: usize = 5;
+/// How many there are.
+pub(crate) const TABLES: usize = 6;
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +75,11 @@ pub enum Seat {
         /// Not before.
         run_at: Rel,
     },
+    /// `limited`.
+    Limited {
+        /// At the gate of the rate, not of the concurrency.
+        by_rate: bool,
+    },
     /// `ready`.
     Ready,
     /// `running`. Which session holds it is not kept: an epoch belongs to one claim, and a claim to one session.
@@ -80,7 +95,7 @@ pub enum Seat {
     Ended(End),
 }
 
-/// A row of one of the five tables.
+/// A row of one of the tables of phases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Row {
     /// The fence.
@@ -96,14 +111,15 @@ pub struct Row {
 }
 
 impl Row {
-    /// The number of its table, in the order in which the store looks for a task.
+    /// The number of its table.
     pub(crate) fn table(self) -> usize {
         match self.seat {
-            Seat::Blocked { .. } => 0,
-            Seat::Scheduled { .. } => 1,
-            Seat::Ready => 2,
-            Seat::Running { .. } => 3,
-            Seat::Ended(_) => 4,
+            Seat::Blocked { .. } => BLOCKED,
+            Seat::Scheduled { .. } => SCHEDULED,
+            Seat::Limited { .. } => LIMITED,
+            Seat::Ready => READY,
+            Seat::Running { .. } => RUNNING,
+            Seat::Ended(_) => ENDED,
         }
     }
 
@@ -122,6 +138,8 @@ impl Row {
                 Phase::Blocked { deps_left: u32::from(deps_left), run_at: run_at.map(instant) }
             }
             Seat::Scheduled { run_at } => Phase::Scheduled { run_at: instant(run_at), wait: Wait::Retry },
+            Seat::Limited { by_rate: true } => Phase::Limited(Limit::Rate),
+            Seat::Limited { by_rate: false } => Phase::Limited(Limit::Concurrency),
             Seat::Ready => Phase::Ready,
             Seat::Running { lease_until, deadline, cancel } => Phase::Running {
                 session: Uuid::nil(),
@@ -151,6 +169,7 @@ impl Row {
                 Seat::Blocked { deps_left: deps_left as u8, run_at: run_at.map(rel) }
             }
             Phase::Scheduled { run_at, .. } => Seat::Scheduled { run_at: rel(run_at) },
+            Phase::Limited(limit) => Seat::Limited { by_rate: limit == Limit::Rate },
             Phase::Ready => Seat::Ready,
             Phase::Running { lease_until, deadline, cancel, .. } => {
                 Seat::Running { lease_until: rel(lease_until), deadline: deadline.map(rel), cancel }

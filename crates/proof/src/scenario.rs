@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taskloom_model::{
-    Action, Backoff, BackoffKind, Finish, Life, ParentPolicy, Refusal, Rules, Transition, next,
+    Action, Backoff, BackoffKind, Finish, Life, Limits, ParentPolicy, Refusal, Rules, Transition, next,
 };
 
 use crate::guards::Guards;
@@ -134,6 +134,7 @@ impl Scenario {
             timeout: self.timeout.map(|steps| STEP * u32::from(steps.unsigned_abs())),
             backoff: Backoff { kind: BackoffKind::Fixed, seconds: 0.0, max_seconds: 0.0 },
             expires_at: expires_at.map(instant),
+            limits: Limits::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use taskloom_model::{Action, Effect, ParentEnd, Start, start};
 
 use crate::guards::Guards;
-use crate::row::{End, Rel, Row, Seat, aged, instant};
+use crate::row::{End, RUNNING, Rel, Row, Seat, aged, instant};
 use crate::scenario::{EDGES, Scenario, TASKS};
 use crate::world::World;
 
@@ -251,7 +251,7 @@ impl Scenario {
         let task = tx.op.task();
         match tx.op {
             // One statement: what it says is true of the row as it is now.
-            Op::Beat { .. } => match world.tasks[task].rows[3] {
+            Op::Beat { .. } => match world.tasks[task].rows[RUNNING] {
                 Some(row) if self.decide(row, None, self.action(tx.op, row), tx.now).is_ok() => {
                     Verdict::Commit(tx.stage)
                 }
@@ -335,7 +335,7 @@ impl Scenario {
     /// The row of a child whose parents have ended like this.
     pub(crate) fn born(&self, world: &World, ends: [Option<End>; EDGES], now: Rel) -> Row {
         let deps_left = self.edges.len() as u32;
-        let mut row = Row::of(&start(Start { run_at: None, deps_left }, instant(now)));
+        let mut row = Row::of(&start(Start { deps_left, ..Start::default() }, instant(now)));
         for end in ends.iter().flatten() {
             let action = Action::ParentEnded(parent_end(*end, world));
             if let Ok(step) = self.decide(row, None, action, now)
@@ -379,6 +379,8 @@ pub(crate) fn is_as_read(row: Row, seen: Row, in_place: bool, guards: &Guards) -
             !compares || deps_left == was
         }
         (Seat::Scheduled { .. }, Seat::Scheduled { .. }) => !guards.leave_scheduled_epoch || same_epoch,
+        // Its gate stands for the phase: no operation moves a task between gates yet.
+        (Seat::Limited { by_rate }, Seat::Limited { by_rate: was }) => same_epoch && by_rate == was,
         (Seat::Ready, Seat::Ready) => !guards.leave_ready_epoch || same_epoch,
         (
             Seat::Running { lease_until, cancel, .. },

@@ -4,7 +4,7 @@ use taskloom_model::ParentPolicy;
 
 use crate::faults::Faults;
 use crate::guards::Guards;
-use crate::row::{PAST, Rel, Row, aged};
+use crate::row::{PAST, Rel, Row, TABLES, aged};
 use crate::scenario::{Budget, EDGES, Scenario, TASKS, WORKERS};
 use crate::transaction::{Kind, Op, Stage, Tx};
 
@@ -12,8 +12,8 @@ use crate::transaction::{Kind, Op, Stage, Tx};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "an observer's notes")]
 pub struct Task {
-    /// The row in each of the five tables. Only a broken store has two.
-    pub rows: [Option<Row>; 5],
+    /// The row in each table of phases. Only a broken store has two.
+    pub rows: [Option<Row>; TABLES],
     /// Revoked if it waits still then.
     pub expires_at: Option<Rel>,
     /// It was submitted, and the submission acknowledged.
@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    /// Where the task stands, as one statement that joins the five tables sees it.
+    /// Where the task stands, as one statement that joins the tables sees it.
     pub fn load(&self, task: usize) -> Option<Row> {
         self.tasks[task].rows.iter().flatten().next().copied()
     }
