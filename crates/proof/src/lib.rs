@@ -15,6 +15,8 @@ mod scenario;
 mod transaction;
 mod world;
 
+pub mod tick;
+
 pub use actions::Action;
 pub use guards::Guards;
 pub use scenario::{Budget, Plan, Scenario};

@@ -4,4 +4,5 @@
 
 mod holds;
 mod teeth;
+mod ticks;
 mod worlds;
