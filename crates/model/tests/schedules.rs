@@ -1,5 +1,7 @@
 //! When schedules fire: kinds, zones, changes of the clocks, bounds.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
+
 use std::time::Duration;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};

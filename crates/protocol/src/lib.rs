@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod field;
 mod request;
+mod schedule;
 mod task;
 mod worker;
 
@@ -18,6 +19,10 @@ pub use check::Limits;
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use request::{Batch, Change, SubmitTask};
+pub use schedule::{
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule, SchedulePage, Tick,
+    TickCounts, TickPage,
+};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,
