@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Fills in what the submitter left open.
-    fn complete(
+    pub(crate) fn complete(
         &self,
         caller: &Caller,
         task: SubmitTask,

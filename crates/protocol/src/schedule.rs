@@ -73,24 +73,6 @@ macro_rules! with_task_fields {
             #[schema(value_type = Option<String>, max_length = 200)]
             pub model_id: $wrap<String>,
         }
-
-        impl $name {
-            /// Lays what is said here over a task.
-            pub fn lay_over(&self, task: &mut SubmitTask) {
-                self.args.lay(&mut task.args);
-                self.kwargs.lay(&mut task.kwargs);
-                self.task_type.lay(&mut task.task_type);
-                self.queue.lay(&mut task.queue);
-                self.priority.lay(&mut task.priority);
-                self.timeout.lay(&mut task.timeout);
-                self.soft_timeout.lay(&mut task.soft_timeout);
-                self.max_attempts.lay(&mut task.max_attempts);
-                self.backoff.lay(&mut task.backoff);
-                self.tags.lay_list(&mut task.tags);
-                self.metadata.lay(&mut task.metadata);
-                self.model_id.lay(&mut task.model_id);
-            }
-        }
     };
 }
 
@@ -210,6 +192,38 @@ with_task_fields! {
     }
 }
 
+macro_rules! lays_over_a_task {
+    ($($name:ident),+) => {
+        $(impl $name {
+            /// Lays what is said here over a task.
+            pub fn lay_over(&self, task: &mut SubmitTask) {
+                lay(&self.args, &mut task.args);
+                lay(&self.kwargs, &mut task.kwargs);
+                lay(&self.task_type, &mut task.task_type);
+                lay(&self.queue, &mut task.queue);
+                lay(&self.priority, &mut task.priority);
+                lay(&self.timeout, &mut task.timeout);
+                lay(&self.soft_timeout, &mut task.soft_timeout);
+                lay(&self.max_attempts, &mut task.max_attempts);
+                lay(&self.backoff, &mut task.backoff);
+                lay(&self.metadata, &mut task.metadata);
+                lay(&self.model_id, &mut task.model_id);
+                if let Some(tags) = &self.tags {
+                    task.tags.clone_from(tags);
+                }
+            }
+        })+
+    };
+}
+
+lays_over_a_task! { CreateSchedule, RunSchedule }
+
+fn lay<T: Clone>(value: &Option<T>, slot: &mut Option<T>) {
+    if value.is_some() {
+        slot.clone_from(value);
+    }
+}
+
 impl CreateSchedule {
     /// The task that each tick makes.
     pub fn task(&self) -> SubmitTask {
@@ -220,6 +234,48 @@ impl CreateSchedule {
 }
 
 impl ChangeSchedule {
+    /// Carries the change out. A new type without a config of its own has none: that of the old one says nothing to it.
+    pub fn apply(&self, to: &mut CreateSchedule) {
+        let (mut name, mut task) = (Some(std::mem::take(&mut to.name)), Some(std::mem::take(&mut to.task)));
+        self.name.apply(&mut name);
+        self.task.apply(&mut task);
+        (to.name, to.task) = (name.unwrap_or_default(), task.unwrap_or_default());
+        if !self.schedule_type.is_absent() {
+            to.schedule_config = None;
+        }
+        self.schedule_type.apply(&mut to.schedule_type);
+        self.schedule_config.apply(&mut to.schedule_config);
+        self.timezone.apply(&mut to.timezone);
+        self.overlap.apply(&mut to.overlap);
+        self.misfire.apply(&mut to.misfire);
+        self.catch_up.apply(&mut to.catch_up);
+        self.jitter.apply(&mut to.jitter);
+        self.enabled.apply(&mut to.enabled);
+        self.start_at.apply(&mut to.start_at);
+        self.end_at.apply(&mut to.end_at);
+        self.args.apply(&mut to.args);
+        self.kwargs.apply(&mut to.kwargs);
+        self.task_type.apply(&mut to.task_type);
+        self.queue.apply(&mut to.queue);
+        self.priority.apply(&mut to.priority);
+        self.timeout.apply(&mut to.timeout);
+        self.soft_timeout.apply(&mut to.soft_timeout);
+        self.max_attempts.apply(&mut to.max_attempts);
+        self.backoff.apply(&mut to.backoff);
+        self.tags.apply(&mut to.tags);
+        self.metadata.apply(&mut to.metadata);
+        self.model_id.apply(&mut to.model_id);
+    }
+
+    /// Whether it says something about when the schedule fires.
+    pub fn moves_ticks(&self) -> bool {
+        !(self.schedule_type.is_absent()
+            && self.schedule_config.is_absent()
+            && self.timezone.is_absent()
+            && self.start_at.is_absent()
+            && self.end_at.is_absent())
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         serde_json::to_string(self).is_ok_and(|text| text == "{}")
@@ -409,46 +465,4 @@ pub struct PreviewTime {
 pub struct Preview {
     /// The ticks, first come first.
     pub times: Vec<PreviewTime>,
-}
-
-/// What lies over a field of a task.
-trait Lay<T> {
-    fn lay(&self, slot: &mut Option<T>);
-}
-
-/// The same for a list.
-trait LayList<T> {
-    fn lay_list(&self, slot: &mut Vec<T>);
-}
-
-impl<T: Clone> Lay<T> for Option<T> {
-    fn lay(&self, slot: &mut Option<T>) {
-        if let Some(value) = self {
-            *slot = Some(value.clone());
-        }
-    }
-}
-
-impl<T: Clone> LayList<T> for Option<Vec<T>> {
-    fn lay_list(&self, slot: &mut Vec<T>) {
-        if let Some(list) = self {
-            slot.clone_from(list);
-        }
-    }
-}
-
-impl<T: Clone> Lay<T> for Given<T> {
-    fn lay(&self, slot: &mut Option<T>) {
-        self.apply(slot);
-    }
-}
-
-impl<T: Clone> LayList<T> for Given<Vec<T>> {
-    fn lay_list(&self, slot: &mut Vec<T>) {
-        match self {
-            Self::Absent => {}
-            Self::Null => slot.clear(),
-            Self::Value(list) => slot.clone_from(list),
-        }
-    }
 }

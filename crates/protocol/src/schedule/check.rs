@@ -1,6 +1,6 @@
 //! The rules for schedules, and the plan that one describes.
 
-use taskloom_model::{Plan, ScheduleType, Timestamp, Window, Zone};
+use taskloom_model::{Misfire, Overlap, Plan, ScheduleType, Timestamp, Window, Zone};
 
 use super::{CreateSchedule, PreviewSchedule, config};
 use crate::{FieldError, Json, Limits};
@@ -13,6 +13,10 @@ const MAX_JITTER: f64 = 86_400.0;
 impl CreateSchedule {
     /// The zone of one that names none.
     pub const DEFAULT_ZONE: &'static str = "UTC";
+    /// What overlaps do in one that does not say.
+    pub const DEFAULT_OVERLAP: Overlap = Overlap::Allow;
+    /// What becomes of missed ticks in one that does not say.
+    pub const DEFAULT_MISFIRE: Misfire = Misfire::RunOnce;
     /// The catch-up window of one that names none, in seconds.
     pub const DEFAULT_CATCH_UP: u64 = 3_600;
 
