@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Fills in what the submitter left open.
-    pub(crate) fn complete(
+    fn complete(
         &self,
         caller: &Caller,
         task: SubmitTask,

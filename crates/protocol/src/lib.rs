@@ -20,8 +20,8 @@ pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use request::{Batch, Change, SubmitTask};
 pub use schedule::{
-    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule, SchedulePage, Tick,
-    TickCounts, TickPage,
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
+    SchedulePage, Tick, TickCounts, TickPage,
 };
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,

@@ -96,10 +96,7 @@ impl Engine {
     }
 }
 
-fn counted(
-    count: Option<u32>,
-    error: fn(&str, &str, String) -> FieldError,
-) -> Result<usize, EngineError> {
+fn counted(count: Option<u32>, error: fn(&str, &str, String) -> FieldError) -> Result<usize, EngineError> {
     let count = count.unwrap_or(USUAL);
     if (1..=MOST).contains(&count) {
         return Ok(count as usize);

@@ -149,7 +149,9 @@ impl Engine {
         let enabled = wanted.enabled.unwrap_or(true);
         // What happens at once and never did happens when it is resumed.
         let is_new = change.moves_ticks()
-            || (wanted.schedule_type == Some(ScheduleType::Immediate) && row.last_tick.is_none() && !row.enabled);
+            || (wanted.schedule_type == Some(ScheduleType::Immediate)
+                && row.last_tick.is_none()
+                && !row.enabled);
         if is_new {
             row.anchor_at = now;
         }

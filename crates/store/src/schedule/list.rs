@@ -36,7 +36,8 @@ impl Store {
                 let mut sql = Sql::new("SELECT ");
                 sql.push(COLUMNS, &[]).push(" FROM schedules s", &[]);
                 restrict(&mut sql, &filter);
-                sql.push_some(" AND s.id < ?", after).push(" ORDER BY s.id DESC LIMIT ?", &[(limit + 1).into()]);
+                sql.push_some(" AND s.id < ?", after)
+                    .push(" ORDER BY s.id DESC LIMIT ?", &[(limit + 1).into()]);
                 let mut rows = tx.rows_of(&sql, read).await?;
                 let more = rows.len() > limit as usize;
                 rows.truncate(limit as usize);

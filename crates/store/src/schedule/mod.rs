@@ -7,7 +7,7 @@ mod prune;
 mod row;
 mod ticks;
 
-pub use fire::{Decision, Decided, Firing};
+pub use fire::{Decided, Decision, Firing};
 pub use list::ScheduleFilter;
 pub use row::ScheduleRow;
 pub use ticks::TickRow;

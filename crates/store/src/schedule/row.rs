@@ -48,7 +48,8 @@ pub struct ScheduleRow {
 }
 
 /// The columns in the order of [`read`].
-pub(super) const COLUMNS: &str = "s.id, s.user_id, s.name, s.handler, s.definition, s.kind, s.enabled, s.anchor_at, s.version,
+pub(super) const COLUMNS: &str =
+    "s.id, s.user_id, s.name, s.handler, s.definition, s.kind, s.enabled, s.anchor_at, s.version,
      s.next_at, s.last_tick, s.last_run_at, s.last_task_id, s.fired, s.skipped, s.created_at, s.updated_at";
 
 pub(super) fn read(row: &mut Row<'_>) -> Result<ScheduleRow> {
@@ -106,7 +107,8 @@ impl Store {
     pub async fn schedule_get(&self, id: ScheduleId, user_id: Option<UserId>) -> Result<Option<ScheduleRow>> {
         self.point(move |tx| {
             Box::pin(async move {
-                let sql = format!("SELECT {COLUMNS} FROM schedules s WHERE s.id = ? AND s.deleted_at IS NULL");
+                let sql =
+                    format!("SELECT {COLUMNS} FROM schedules s WHERE s.id = ? AND s.deleted_at IS NULL");
                 let found = tx.row(&sql, params![id], read).await?;
                 Ok(found.filter(|row| user_id.is_none_or(|user| user == row.user_id)))
             })

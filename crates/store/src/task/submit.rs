@@ -241,8 +241,7 @@ impl Submission {
     }
 }
 
-/// Writes a submission in the transaction at hand.
-pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
+async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
         && let Some(known) = replay(tx, idempotency).await?
