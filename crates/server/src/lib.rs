@@ -14,6 +14,7 @@ mod openapi;
 mod problem;
 mod rejection;
 mod routes;
+mod schedules;
 mod serve;
 mod state;
 mod streams;

@@ -68,6 +68,9 @@ impl Engine {
         id: ScheduleId,
         change: &ChangeSchedule,
     ) -> Result<Schedule, EngineError> {
+        if change.is_empty() {
+            return Err(EngineError::field("", "missing", "give at least one field to change"));
+        }
         for _ in 0..TRIES {
             let row = self.changed(self.schedule_row(caller, id).await?, change)?;
             if self.inner.store.schedule_update(row.clone()).await? {

@@ -1,12 +1,14 @@
 //! The kinds of plans, and the units of intervals.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What kind of plan a schedule has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleType {
     /// By a cron expression.
@@ -20,7 +22,6 @@ pub enum ScheduleType {
     /// At a time of some dates of every month.
     Monthly,
     /// Once, at a time; `once` means the same.
-    #[serde(alias = "once")]
     Scheduled,
     /// Once, at once.
     Immediate,
@@ -70,6 +71,20 @@ impl FromStr for ScheduleType {
         let rule = "one of cron, interval, daily, weekly, monthly, scheduled, immediate, manual";
         Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(rule)
     }
+}
+
+impl<'de> Deserialize<'de> for ScheduleType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        word(deserializer)
+    }
+}
+
+/// Reads one of a few words. A derived reader would take a number for broken JSON.
+pub(super) fn word<'de, D: Deserializer<'de>, T: FromStr<Err = &'static str>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    text.parse().map_err(|rule: &'static str| D::Error::invalid_value(Unexpected::Str(&text), &rule))
 }
 
 /// A unit of intervals. All are real time: a day is 24 hours, whatever the clocks do.

@@ -4,14 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{ScheduleId, Timestamp};
 
 macro_rules! words {
     ($(#[doc = $about:literal])+ $type:ident $rule:literal { $($(#[doc = $doc:literal])+ $(#[$attribute:meta])? $variant:ident = $name:literal,)+ }) => {
         $(#[doc = $about])+
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         pub enum $type { $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)+ }
 
         impl $type {
@@ -27,6 +27,12 @@ macro_rules! words {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                super::kind::word(deserializer)
             }
         }
 
