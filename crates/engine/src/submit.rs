@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Fills in what the submitter left open.
-    fn complete(
+    pub(crate) fn complete(
         &self,
         caller: &Caller,
         task: SubmitTask,
@@ -239,6 +239,7 @@ fn fresh(task: &NewTask, life: &Life, now: Timestamp) -> Task {
     made.max_attempts = task.max_attempts;
     made.model_id.clone_from(&task.model_id);
     made.parent_id = task.parent_id;
+    made.schedule_id = task.schedule_id;
     made.parent_ids.clone_from(&task.depends_on);
     made.parent_ids.sort_unstable();
     made.parent_ids.dedup();

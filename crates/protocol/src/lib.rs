@@ -18,7 +18,7 @@ pub use account::{
 pub use check::Limits;
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
-pub use request::{Batch, Change, SubmitTask};
+pub use request::{Batch, Change, RateLimit, SubmitTask};
 pub use schedule::{
     ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
     SchedulePage, Tick, TickCounts, TickPage,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::request::{BackoffSchema, priority};
-use crate::{Json, SubmitTask};
+use crate::{Json, RateLimit, SubmitTask};
 
 pub use given::Given;
 
@@ -60,6 +60,26 @@ macro_rules! with_task_fields {
             #[serde(skip_serializing_if = $is_absent)]
             #[schema(value_type = Option<BackoffSchema>)]
             pub backoff: $wrap<Backoff>,
+            /// Error types that are worth another attempt, up to 50; all are, if left out.
+            #[serde(skip_serializing_if = $is_absent)]
+            #[schema(value_type = Option<Vec<String>>)]
+            pub retry_on: $wrap<Vec<String>>,
+            /// At most `concurrency_limit` tasks with this key run at once. Up to 200 characters.
+            #[serde(skip_serializing_if = $is_absent)]
+            #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+            pub concurrency_key: $wrap<String>,
+            /// With `concurrency_key`: 1 to 10,000; 1 if left out.
+            #[serde(skip_serializing_if = $is_absent)]
+            #[schema(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+            pub concurrency_limit: $wrap<u32>,
+            /// Tasks with this key start at `rate_limit` at most. Up to 200 characters.
+            #[serde(skip_serializing_if = $is_absent)]
+            #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+            pub rate_key: $wrap<String>,
+            /// With `rate_key`.
+            #[serde(skip_serializing_if = $is_absent)]
+            #[schema(value_type = Option<RateLimit>)]
+            pub rate_limit: $wrap<RateLimit>,
             /// Up to 20 words of up to 50 characters to filter by.
             #[serde(skip_serializing_if = $is_absent)]
             #[schema(value_type = Option<Vec<String>>)]
@@ -208,6 +228,13 @@ macro_rules! lays_over_a_task {
                 lay(&self.backoff, &mut task.backoff);
                 lay(&self.metadata, &mut task.metadata);
                 lay(&self.model_id, &mut task.model_id);
+                lay(&self.concurrency_key, &mut task.concurrency_key);
+                lay(&self.concurrency_limit, &mut task.concurrency_limit);
+                lay(&self.rate_key, &mut task.rate_key);
+                lay(&self.rate_limit, &mut task.rate_limit);
+                if let Some(retry_on) = &self.retry_on {
+                    task.retry_on.clone_from(retry_on);
+                }
                 if let Some(tags) = &self.tags {
                     task.tags.clone_from(tags);
                 }
@@ -262,6 +289,11 @@ impl ChangeSchedule {
         self.soft_timeout.apply(&mut to.soft_timeout);
         self.max_attempts.apply(&mut to.max_attempts);
         self.backoff.apply(&mut to.backoff);
+        self.retry_on.apply(&mut to.retry_on);
+        self.concurrency_key.apply(&mut to.concurrency_key);
+        self.concurrency_limit.apply(&mut to.concurrency_limit);
+        self.rate_key.apply(&mut to.rate_key);
+        self.rate_limit.apply(&mut to.rate_limit);
         self.tags.apply(&mut to.tags);
         self.metadata.apply(&mut to.metadata);
         self.model_id.apply(&mut to.model_id);
@@ -313,6 +345,16 @@ pub struct Schedule {
     /// The wait between attempts.
     #[schema(value_type = Option<BackoffSchema>)]
     pub backoff: Option<Backoff>,
+    /// Error types that are worth another attempt; all are, if there is none.
+    pub retry_on: Vec<String>,
+    /// The limit of concurrency of its tasks.
+    pub concurrency_key: Option<String>,
+    /// How many of them run at once.
+    pub concurrency_limit: Option<u32>,
+    /// The limit of the rate of its tasks.
+    pub rate_key: Option<String>,
+    /// At which they start.
+    pub rate_limit: Option<RateLimit>,
     /// Words to filter its tasks by.
     pub tags: Vec<String>,
     /// What its submitter wanted kept.

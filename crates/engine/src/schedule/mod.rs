@@ -6,7 +6,7 @@ mod view;
 
 use taskloom_model::{Plan, ScheduleId, ScheduleType, Timestamp};
 use taskloom_protocol::{ChangeSchedule, CreateSchedule, FieldError, Given, RunSchedule, Schedule, Task};
-use taskloom_store::{ScheduleRow, Stepped};
+use taskloom_store::ScheduleRow;
 
 use crate::{Caller, Engine, EngineError};
 
@@ -120,10 +120,9 @@ impl Engine {
             return Err(EngineError::Fields(errors));
         }
         let task = self.task_of(&row, task, now);
-        let (task_id, queue, priority) = (task.id, task.queue.clone(), task.priority);
-        let made = self.inner.store.schedule_run(id, task, now).await?;
-        let life = made.ok_or(EngineError::NoSchedule)?;
-        self.announce(&[Stepped { id: task_id, queue, priority, before: life.state(), life }]);
+        let task_id = task.id;
+        let steps = self.inner.store.schedule_run(id, task, now).await?;
+        self.announce(&steps.ok_or(EngineError::NoSchedule)?);
         tracing::info!(schedule = %id, task = %task_id, user = %caller.user_id, "ran a schedule by hand");
         self.get(caller, task_id).await
     }

@@ -156,7 +156,12 @@ async fn nobody_sees_what_is_anothers() {
     let page = || SchedulePageSpec { limit: 10, cursor: None };
     let missing = |result: Result<(), EngineError>| assert!(matches!(result, Err(EngineError::NoSchedule)));
     missing(engine.schedule_get(&BOB, id).await.map(drop));
-    missing(engine.schedule_change(&BOB, id, &Default::default()).await.map(drop));
+    missing(
+        engine
+            .schedule_change(&BOB, id, &serde_json::from_value(json!({"name": "x"})).unwrap())
+            .await
+            .map(drop),
+    );
     missing(engine.schedule_pause(&BOB, id).await.map(drop));
     missing(engine.schedule_run(&BOB, id, &run).await.map(drop));
     missing(engine.schedule_ticks(&BOB, id, None, page()).await.map(drop));

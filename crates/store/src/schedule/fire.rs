@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use taskloom_model::{
-    Action, Life, Overlap, ParentPolicy, ScheduleId, SkipReason, TaskId, TickOutcome, Timestamp, Verdict,
+    Action, Overlap, ParentPolicy, ScheduleId, SkipReason, TaskId, TickOutcome, Timestamp, Verdict,
 };
 use uuid::Uuid;
 
@@ -77,17 +77,21 @@ impl Store {
     }
 
     /// Makes a task of a schedule by hand, beside its ticks; nothing if the schedule is gone.
-    pub async fn schedule_run(&self, id: ScheduleId, task: NewTask, now: Timestamp) -> Result<Option<Life>> {
+    pub async fn schedule_run(
+        &self,
+        id: ScheduleId,
+        task: NewTask,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Stepped>>> {
         self.write(move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE schedules SET last_run_at = ?, last_task_id = ? WHERE id = ? AND deleted_at IS NULL";
+                let sql =
+                    "UPDATE schedules SET last_run_at = ?, last_task_id = ? WHERE id = ? AND deleted_at IS NULL";
                 if tx.exec(sql, params![now, task.id, id]).await? == 0 {
                     return Ok(None);
                 }
-                let task = Arc::from([task]);
-                let lives = make(tx, Arc::clone(&task), now).await?;
-                note(tx, &[(id, task[0].id)]).await?;
-                Ok(lives.first().copied())
+                note(tx, &[(id, task.id)]).await?;
+                make(tx, vec![task], now).await.map(Some)
             })
         })
         .await
@@ -128,7 +132,7 @@ async fn fire_all(tx: &mut Tx, firings: &[Firing], now: Timestamp) -> Result<Dec
         count(tx, firing.id, &batch.entries[before..], now).await?;
     }
     let Batch { entries, tasks, notes, mut steps } = batch;
-    steps.extend(made(tx, tasks, now).await?);
+    steps.extend(make(tx, tasks, now).await?);
     note(tx, &notes).await?;
     write_ticks(tx, &entries, now).await?;
     Ok(Decided { ticks: entries.len(), steps })
@@ -200,7 +204,7 @@ async fn place(
         }
     }
     live.push((task.id, !task.depends_on.is_empty()));
-    batch.steps.extend(made(tx, vec![task], now).await?);
+    batch.steps.extend(make(tx, vec![task], now).await?);
     Ok(())
 }
 
@@ -230,34 +234,30 @@ async fn live(tx: &mut Tx, schedule: ScheduleId) -> Result<Vec<(TaskId, bool)>> 
     }
 }
 
-async fn made(tx: &mut Tx, tasks: Vec<NewTask>, now: Timestamp) -> Result<Vec<Stepped>> {
-    let tasks: Arc<[NewTask]> = tasks.into();
-    let lives = make(tx, Arc::clone(&tasks), now).await?;
-    let stepped = |(task, life): (&NewTask, Life)| Stepped {
-        id: task.id,
-        queue: task.queue.clone(),
-        priority: task.priority,
-        before: life.state(),
-        life,
-    };
-    Ok(tasks.iter().zip(lives).map(stepped).collect())
-}
-
-async fn make(tx: &mut Tx, tasks: Arc<[NewTask]>, now: Timestamp) -> Result<Vec<Life>> {
+/// Makes tasks; gives what moved.
+async fn make(tx: &mut Tx, tasks: Vec<NewTask>, now: Timestamp) -> Result<Vec<Stepped>> {
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    match submit(tx, &Submission { tasks, idempotency: None, now }).await? {
-        SubmitOutcome::Done(made) => {
-            let life = |made: &Made| match made {
-                Made::New(life) => Ok(*life),
-                Made::Existing(_) => Err(StoreError::Sql("a schedule's task had a unique key".into())),
-            };
-            made.iter().map(life).collect()
-        }
+    let submission = Submission { tasks: tasks.into(), idempotency: None, now };
+    let SubmitOutcome::Done { made, mut steps } = submit(tx, &submission).await? else {
         // The one it was to wait for has just been deleted: look again.
-        _ => Err(StoreError::Conflict("a task of the schedule was just removed".into())),
+        return Err(StoreError::Conflict("a task of the schedule was just removed".into()));
+    };
+    for (task, made) in submission.tasks.iter().zip(made) {
+        let Made::New(life) = made else {
+            return Err(StoreError::Sql("a schedule's task had a unique key".into()));
+        };
+        steps.push(Stepped {
+            id: task.id,
+            queue: task.queue.clone(),
+            priority: task.priority,
+            band: task.band(),
+            before: life.state(),
+            life,
+        });
     }
+    Ok(steps)
 }
 
 async fn note(tx: &mut Tx, notes: &[(ScheduleId, TaskId)]) -> Result<()> {

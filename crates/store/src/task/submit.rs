@@ -241,7 +241,8 @@ impl Submission {
     }
 }
 
-async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
+/// Writes a submission in the transaction at hand.
+pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
         && let Some(known) = replay(tx, idempotency).await?
