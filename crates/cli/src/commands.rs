@@ -19,6 +19,7 @@ pub(crate) mod migrate_data;
 mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
+pub(crate) mod schedule;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod store;
@@ -67,6 +68,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Logs(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Schedule(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),

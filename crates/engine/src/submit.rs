@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// Fills in what the submitter left open.
-    fn complete(
+    pub(crate) fn complete(
         &self,
         caller: &Caller,
         task: SubmitTask,
@@ -154,16 +154,7 @@ impl Engine {
             .iter()
             .zip(made)
             .filter_map(|(task, made)| match made {
-                // It comes from nowhere; nobody can have watched it there.
-                Made::New(life) => Some(Stepped {
-                    id: task.id,
-                    queue: task.queue.clone(),
-                    priority: task.priority,
-                    band: task.band(),
-                    ties: task.ties,
-                    before: life.state(),
-                    life: *life,
-                }),
+                Made::New(life) => Some(task.arrival(life)),
                 Made::Existing(_) => None,
             })
             .collect();
@@ -242,6 +233,7 @@ fn fresh(task: &NewTask, life: &Life, now: Timestamp) -> Task {
     made.max_attempts = task.max_attempts;
     made.model_id.clone_from(&task.model_id);
     made.parent_id = task.parent_id;
+    made.schedule_id = task.schedule_id;
     made.parent_ids.clone_from(&task.depends_on);
     made.parent_ids.sort_unstable();
     made.parent_ids.dedup();

@@ -10,6 +10,7 @@ mod machine;
 mod priority;
 mod retry;
 mod role;
+mod schedule;
 mod state;
 mod ties;
 mod time;
@@ -23,12 +24,18 @@ pub use machine::{
 pub use priority::Priority;
 pub use retry::{Backoff, BackoffKind};
 pub use role::{Permission, Role};
+pub use schedule::{
+    Calendar, Clock24, Misfire, Overlap, Plan, PlanError, ScheduleType, SkipReason, Spec, TickOutcome, Unit,
+    Verdict, When, Window, Zone, jitter, judge,
+};
 pub use state::{Reason, State, Status};
 pub use ties::Ties;
 pub use time::{ParseTimestampError, Timestamp};
 
 /// Identifies a task: a UUIDv7, so ids sort by creation.
 pub type TaskId = uuid::Uuid;
+/// Identifies a schedule.
+pub type ScheduleId = uuid::Uuid;
 /// Identifies one boot of one worker.
 pub type SessionId = uuid::Uuid;
 /// Identifies a user.

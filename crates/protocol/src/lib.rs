@@ -8,6 +8,7 @@ mod error;
 mod field;
 mod queue;
 mod request;
+mod schedule;
 mod task;
 mod worker;
 
@@ -20,6 +21,11 @@ pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
+
+pub use schedule::{
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
+    SchedulePage, Tick, TickCounts, TickPage,
+};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,

@@ -113,8 +113,8 @@ impl Submit {
             return Err(CliError::usage("only one of --args and --kwargs can come from standard input"));
         }
         Ok(SubmitTask {
-            args: self.args.as_deref().map(|text| json("--args", text, '[', "a list")).transpose()?,
-            kwargs: self.named()?,
+            args: self.args.as_deref().map(list).transpose()?,
+            kwargs: named(self.kwargs.as_deref(), &self.pairs)?,
             name: self.name.clone(),
             queue: self.queue.clone(),
             priority: self.priority,
@@ -130,30 +130,34 @@ impl Submit {
             ..SubmitTask::new(&self.task)
         })
     }
+}
 
-    /// `--kwargs` and the `--kwarg`s together; a pair wins.
-    fn named(&self) -> Result<Option<Json>, CliError> {
-        let whole =
-            self.kwargs.as_deref().map(|text| json("--kwargs", text, '{', "an object")).transpose()?;
-        if self.pairs.is_empty() {
-            return Ok(whole);
-        }
-        let mut object: Map<String, Value> = match &whole {
-            Some(json) => {
-                serde_json::from_str(json.get()).map_err(|e| CliError::usage(format!("--kwargs: {e}")))?
-            }
-            None => Map::new(),
-        };
-        for pair in &self.pairs {
-            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-                CliError::usage(format!("--kwarg {pair}: expected KEY=VALUE, such as seconds=5"))
-            })?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-            object.insert(key.into(), value);
-        }
-        let raw = serde_json::value::to_raw_value(&object);
-        raw.map(Some).map_err(|e| CliError::usage(format!("--kwarg: {e}")))
+/// Positional arguments.
+pub(super) fn list(text: &str) -> Result<Json, CliError> {
+    json("--args", text, '[', "a list")
+}
+
+/// `--kwargs` and the `--kwarg`s together; a pair wins.
+pub(super) fn named(kwargs: Option<&str>, pairs: &[String]) -> Result<Option<Json>, CliError> {
+    let whole = kwargs.map(|text| json("--kwargs", text, '{', "an object")).transpose()?;
+    if pairs.is_empty() {
+        return Ok(whole);
     }
+    let mut object: Map<String, Value> = match &whole {
+        Some(json) => {
+            serde_json::from_str(json.get()).map_err(|e| CliError::usage(format!("--kwargs: {e}")))?
+        }
+        None => Map::new(),
+    };
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            CliError::usage(format!("--kwarg {pair}: expected KEY=VALUE, such as seconds=5"))
+        })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        object.insert(key.into(), value);
+    }
+    let raw = serde_json::value::to_raw_value(&object);
+    raw.map(Some).map_err(|e| CliError::usage(format!("--kwarg: {e}")))
 }
 
 /// Reads JSON from the argument itself, from `@FILE`, or from standard input.
@@ -247,7 +251,9 @@ mod tests {
         let cli =
             <crate::args::Cli as clap::Parser>::try_parse_from(argv.chain(kwargs).chain(pairs)).unwrap();
         let crate::args::Command::Submit(submit) = cli.command else { panic!("not submit") };
-        submit.named().map(|json| json.unwrap().get().to_owned()).map_err(|e| e.message)
+        super::named(submit.kwargs.as_deref(), &submit.pairs)
+            .map(|json| json.unwrap().get().to_owned())
+            .map_err(|e| e.message)
     }
 
     #[test]

@@ -35,8 +35,7 @@ fn without_a_guard_a_tick_goes_wrong() {
         ),
     ];
     for (guard, guards, rule) in cases {
-        let checker =
-            schedule(guards).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        let checker = schedule(guards).checker().finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         let Some(path) = checker.discovery(rule) else { panic!("without {guard}: not {rule}") };
         println!("without {guard}: {rule}: {:?}", path.into_actions());
     }

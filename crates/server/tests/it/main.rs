@@ -6,6 +6,7 @@ mod account;
 mod bad_input;
 mod documents;
 mod roles;
+mod schedules;
 mod server;
 mod stream;
 mod tasks;
