@@ -8,6 +8,7 @@ mod life;
 mod machine;
 mod priority;
 mod retry;
+mod retry_on;
 mod role;
 mod state;
 mod ties;
@@ -20,6 +21,7 @@ pub use machine::{
 };
 pub use priority::Priority;
 pub use retry::{Backoff, BackoffKind};
+pub use retry_on::{CANCELLED_ERROR, LOST_ERROR, TIMEOUT_ERROR, confine, is_retried_on};
 pub use role::{Permission, Role};
 pub use state::{Reason, State, Status};
 pub use ties::Ties;

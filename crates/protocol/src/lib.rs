@@ -3,6 +3,7 @@
 //! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
 
 mod account;
+mod canonical;
 mod check;
 mod error;
 mod field;
@@ -14,6 +15,7 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
+pub use canonical::canonical;
 pub use check::Limits;
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
