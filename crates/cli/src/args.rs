@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cancel, completions, config, dev, doctor, get, health, list, login, logout, logs,
-    migrate, migrate_data, retry, scheduler, serve, submit, user, wait, worker,
+    api_key, artifacts, cancel, completions, config, dead, dev, doctor, get, health, list, login, logout,
+    logs, migrate, migrate_data, retry, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Dead(dead::Dead),
     Login(login::Login),
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),

@@ -8,6 +8,7 @@ mod bus;
 mod clock;
 mod config;
 mod cursor;
+mod dead;
 mod error;
 mod explain;
 mod health;
@@ -31,6 +32,7 @@ use taskloom_store::{Scope, Stepped, Store};
 
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
 pub use config::EngineConfig;
+pub use dead::Fate;
 pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;

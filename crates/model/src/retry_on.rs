@@ -69,11 +69,17 @@ mod tests {
     }
 
     fn rules() -> Rules {
-        Rules { max_attempts: 3, timeout: None, backoff: Backoff::default(), expires_at: None }
+        Rules { max_attempts: 3, timeout: None, backoff: Backoff::default(), expires_at: None, limits: crate::Limits::default() }
     }
 
     /// Where the action leads under the list.
-    fn lead(retry_on: &[&str], error: Option<&str>, life: Life, action: Action, now: Timestamp) -> (State, Reason) {
+    fn lead(
+        retry_on: &[&str],
+        error: Option<&str>,
+        life: Life,
+        action: Action,
+        now: Timestamp,
+    ) -> (State, Reason) {
         let retry_on: Vec<String> = retry_on.iter().map(|kind| (*kind).to_owned()).collect();
         let (action, rules) = confine(&retry_on, error, &life, rules(), action, now);
         let Effect::Become(after) = next(&life, &rules, action, now, 0.5).unwrap().effect else { panic!() };

@@ -119,13 +119,20 @@ mod tests {
 
     #[test]
     fn equal_values_have_one_spelling() {
-        same(&["{\"b\":[1, 2],\"a\":null}", " {\"a\" : null, \"b\":[1,2] }\n", "{\"\\u0061\":null,\"b\":[1,2]}"]);
+        same(&[
+            "{\"b\":[1, 2],\"a\":null}",
+            " {\"a\" : null, \"b\":[1,2] }\n",
+            "{\"\\u0061\":null,\"b\":[1,2]}",
+        ]);
         same(&["\"caf\\u00e9\\/\"", "\"café/\""]);
         same(&["1.5", "1.50", "15e-1", "0.15E+1", "150.0e-2"]);
         same(&["0.0", "0e7", "0.000"]);
         same(&["0", "-0"]);
         same(&["100.0", "1e2", "1.0E2"]);
-        assert_eq!(canonical("{\"z\":{\"y\":1,\"x\":[true,false]},\"a\":\"\"}").unwrap(), "{\"a\":\"\",\"z\":{\"x\":[true,false],\"y\":1}}");
+        assert_eq!(
+            canonical("{\"z\":{\"y\":1,\"x\":[true,false]},\"a\":\"\"}").unwrap(),
+            "{\"a\":\"\",\"z\":{\"x\":[true,false],\"y\":1}}"
+        );
     }
 
     #[test]

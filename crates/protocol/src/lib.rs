@@ -5,6 +5,7 @@
 mod account;
 mod canonical;
 mod check;
+mod dead;
 mod error;
 mod field;
 mod request;
@@ -17,6 +18,7 @@ pub use account::{
 };
 pub use canonical::canonical;
 pub use check::Limits;
+pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use request::{Batch, Change, SubmitTask};

@@ -6,6 +6,7 @@
 mod api_keys;
 mod auth;
 mod config;
+mod dead_letters;
 mod docs;
 mod extract;
 mod health;

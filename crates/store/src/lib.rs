@@ -36,7 +36,7 @@ pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use task::{
     BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem, Hint,
-    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request,
+    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, Revived,
     Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
 };
 pub use transfer::{Progress, TableRows};

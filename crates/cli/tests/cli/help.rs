@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 35] = [
     "",
     "dev",
     "serve",
@@ -16,6 +16,10 @@ const COMMANDS: [&str; 31] = [
     "artifacts",
     "cancel",
     "retry",
+    "dead",
+    "dead list",
+    "dead retry",
+    "dead discard",
     "login",
     "logout",
     "api-key",

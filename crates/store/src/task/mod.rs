@@ -2,6 +2,7 @@
 
 mod beat;
 mod claim;
+mod dead;
 mod finish;
 mod life;
 mod list;
@@ -15,6 +16,7 @@ mod sweep;
 pub use beat::{BeatItem, BeatResult};
 pub(crate) use claim::Floors;
 pub use claim::{ClaimSpec, Claims, Hint};
+pub use dead::Revived;
 pub use finish::FinishItem;
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
 pub use note::Note;
