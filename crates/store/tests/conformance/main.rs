@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 mod databases;
+mod dead_letters;
 mod failures;
 mod lives;
 mod migrations;
