@@ -105,6 +105,9 @@ impl Engine {
         while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
             tokio::task::yield_now().await;
         }
+        while self.inner.store.repeats_prune(self.now(), PASS).await? {
+            tokio::task::yield_now().await;
+        }
         Ok(forgotten)
     }
 

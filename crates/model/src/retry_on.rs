@@ -69,7 +69,13 @@ mod tests {
     }
 
     fn rules() -> Rules {
-        Rules { max_attempts: 3, timeout: None, backoff: Backoff::default(), expires_at: None, limits: crate::Limits::default() }
+        Rules {
+            max_attempts: 3,
+            timeout: None,
+            backoff: Backoff::default(),
+            expires_at: None,
+            limits: crate::Limits::default(),
+        }
     }
 
     /// Where the action leads under the list.

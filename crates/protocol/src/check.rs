@@ -223,7 +223,14 @@ impl Check {
 
     fn repeats(&mut self, task: &SubmitTask) {
         self.seconds("unique_ttl", task.unique_ttl, 0.001);
-        self.seconds("cache_ttl", task.cache_ttl, 0.001);
+        self.seconds("cache_ttl", task.cache_ttl, 0.0);
+        if task.cache_ttl.is_some_and(|ttl| ttl > 0.0) && !task.depends_on.is_empty() {
+            self.add(
+                "cache_ttl",
+                "exclusive",
+                "a task that depends on others is not answered from the cache",
+            );
+        }
         for (field, is_given) in
             [("unique_ttl", task.unique_ttl.is_some()), ("unique_conflict", task.unique_conflict.is_some())]
         {
@@ -245,14 +252,9 @@ impl Check {
 
     /// What later work of this version makes good.
     fn reserved(&mut self, task: &SubmitTask) {
-        for (field, is_given) in [
-            ("cache_ttl", task.cache_ttl.is_some()),
-            ("unique_ttl", task.unique_ttl.is_some()),
-            ("unique_conflict", task.unique_conflict.is_some()),
-            ("retry_on", !task.retry_on.is_empty()),
-            ("concurrency_key", task.concurrency_key.is_some()),
-            ("rate_key", task.rate_key.is_some()),
-        ] {
+        for (field, is_given) in
+            [("concurrency_key", task.concurrency_key.is_some()), ("rate_key", task.rate_key.is_some())]
+        {
             if is_given {
                 self.add(field, "not_supported", "not supported by this version");
             }

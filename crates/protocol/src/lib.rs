@@ -3,11 +3,13 @@
 //! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
 
 mod account;
+mod cache;
 mod canonical;
 mod check;
 mod dead;
 mod error;
 mod field;
+mod handler;
 mod request;
 mod task;
 mod worker;
@@ -16,12 +18,14 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
+pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
 pub use canonical::canonical;
 pub use check::Limits;
 pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
-pub use request::{Batch, Change, SubmitTask};
+pub use handler::HandlerDefaults;
+pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,

@@ -4,8 +4,10 @@
 //! out here in one transaction. Methods are named resource first.
 
 mod account;
+mod cache;
 mod check;
 mod error;
+mod handler;
 mod migrate;
 mod mysql;
 mod network;
@@ -30,14 +32,15 @@ use network::{Lane, Network};
 use tx::Tx;
 
 pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
+pub use cache::CacheFilter;
 pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem, Hint,
-    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, Revived,
-    Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem, Hint,
+    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request,
+    Revived, Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

@@ -24,5 +24,7 @@ pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
 pub(crate) use submit::Gatherer;
-pub use submit::{Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
+pub use submit::{
+    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome,
+};
 pub use sweep::QueueDepth;

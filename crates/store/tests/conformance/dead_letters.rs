@@ -113,7 +113,7 @@ async fn a_key_that_is_taken_is_said_and_the_others_go_on(home: Home) {
     let revived = store.task_revive(ids, at(5)).await.unwrap();
     assert_eq!(revived.revived, 1);
     assert!(
-        matches!(revived.refused[..], [(refused, StepError::UniqueKeyTaken)] if refused == id),
+        matches!(revived.refused[..], [(refused, StepError::UniqueKeyTaken { .. })] if refused == id),
         "{revived:?}"
     );
     assert_eq!(store.check().await.unwrap(), vec![]);

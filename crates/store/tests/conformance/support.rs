@@ -109,6 +109,7 @@ pub(crate) async fn register(store: &Store) {
             handlers: vec![],
             concurrency: 1,
             version: String::new(),
+            defaults: None,
         };
         store.worker_register(NewWorker { hello, embedded: false }, Timestamp::MIN).await.unwrap();
     }
