@@ -3,6 +3,7 @@
 pub(crate) mod api_key;
 pub(crate) mod artifacts;
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -68,6 +69,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Logs(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Cache(args) => online(args.run(environment)),
         Command::Dead(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),

@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 38] = [
     "",
     "dev",
     "serve",
@@ -20,6 +20,9 @@ const COMMANDS: [&str; 35] = [
     "dead list",
     "dead retry",
     "dead discard",
+    "cache",
+    "cache list",
+    "cache purge",
     "login",
     "logout",
     "api-key",

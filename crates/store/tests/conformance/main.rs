@@ -8,6 +8,7 @@ mod failures;
 mod lives;
 mod migrations;
 mod races;
+mod repeats;
 mod sqlite_file;
 mod support;
 mod transfers;

@@ -157,22 +157,22 @@ pub(super) async fn replace(tx: &mut Tx, verdicts: &[Verdict], now: Timestamp) -
 
 /// Takes the keys and calls of tasks that are made, and notes that others were answered.
 pub(super) async fn take(tx: &mut Tx, tasks: &[NewTask], verdicts: &[Verdict], now: Timestamp) -> Result<()> {
-    for (task, verdict) in tasks.iter().zip(verdicts) {
+    let mut keys: Vec<_> =
+        tasks.iter().zip(verdicts).filter_map(|both| Some((both.0.unique_key.as_deref()?, both))).collect();
+    // In the order in which others lock them, for those that nobody had before.
+    keys.sort_by_key(|(key, (task, _))| (task.user_id, *key));
+    for (key, (task, verdict)) in keys {
+        if let Verdict::Make { key_of, .. } = *verdict {
+            unique_key::take(tx, (task.user_id, key), key_of, task.id, task.unique_until).await?;
+        }
+    }
+    let mut calls: Vec<_> =
+        tasks.iter().zip(verdicts).filter_map(|both| Some((both.0.cache.as_ref()?, both))).collect();
+    calls.sort_by_key(|(key, (task, _))| (task.user_id, key.signature.as_str()));
+    for (key, (task, verdict)) in calls {
         match *verdict {
-            Verdict::Make { key_of, call_of, .. } => {
-                if let Some(key) = &task.unique_key {
-                    let key = (task.user_id, key.as_str());
-                    unique_key::take(tx, key, key_of, task.id, task.unique_until).await?;
-                }
-                if let Some(key) = &task.cache {
-                    cache::take(tx, task, key, call_of, now).await?;
-                }
-            }
-            Verdict::Answers(id, _) => {
-                if let Some(key) = &task.cache {
-                    cache::refresh(tx, task, key, id, now).await?;
-                }
-            }
+            Verdict::Make { call_of, .. } => cache::take(tx, task, key, call_of, now).await?,
+            Verdict::Answers(id, _) => cache::refresh(tx, task, key, id, now).await?,
             Verdict::HasKey(_) => {}
         }
     }
