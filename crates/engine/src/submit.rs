@@ -186,6 +186,7 @@ impl Engine {
                     queue: task.queue.clone(),
                     priority: task.priority,
                     band: task.band(),
+                    ties: task.ties,
                     before: life.state(),
                     life,
                 })

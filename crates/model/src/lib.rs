@@ -3,6 +3,7 @@
 //! This crate does no I/O, knows no async runtime and imports nothing else of Taskloom. Every decision about a
 //! task's life is the pure function [`next`]; the layers above only carry it out.
 
+mod bucket;
 mod cache;
 mod held;
 mod life;
@@ -15,6 +16,7 @@ mod state;
 mod ties;
 mod time;
 
+pub use bucket::Bucket;
 pub use cache::{CacheOutcome, Cached};
 pub use life::{AttemptEnd, AttemptOutcome, Life, Limit, Limits, Phase, Rules, Wait};
 pub use machine::{

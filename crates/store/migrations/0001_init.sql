@@ -196,6 +196,8 @@ CREATE TABLE queues (
     max_running {int},
     rate_count {int},
     rate_us {int},
+    -- Paused or limited: the common claim leaves it out.
+    is_special {small} NOT NULL,
     held {int} NOT NULL,
     full_at {int} NOT NULL
 ) {clustered};

@@ -12,6 +12,7 @@ mod migrate;
 mod mysql;
 mod network;
 mod postgres;
+mod queue;
 mod row;
 mod sql;
 mod sqlite;
@@ -37,10 +38,11 @@ pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
+pub use queue::{QueueInfo, QueueLimits};
 pub use task::{
-    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem, Hint,
-    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request,
-    Revived, Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem,
+    GateInfo, Hint, Holder, Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate,
+    Rejected, Request, Revived, Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;
@@ -115,6 +117,8 @@ pub struct Store {
     backend: Backend,
     /// Where claims begin.
     floors: Arc<task::Floors>,
+    /// Which queues the common claim leaves out.
+    queues: Arc<queue::Book>,
     /// KiB of submissions that may wait for the writer.
     waiting_bytes: Arc<Semaphore>,
 }
@@ -222,7 +226,12 @@ impl Store {
     }
 
     fn of(backend: Backend) -> Self {
-        Self { backend, floors: Arc::default(), waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)) }
+        Self {
+            backend,
+            floors: Arc::default(),
+            queues: Arc::default(),
+            waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)),
+        }
     }
 
     // Boxed: what talks to a server is large, and most callers wait on a SQLite file.

@@ -2,9 +2,10 @@
 
 use taskloom_model::{
     Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Priority, Refusal, State,
-    TaskId, Timestamp, Transition, UserId, confine, next,
+    TaskId, Ties, Timestamp, Transition, UserId, confine, next,
 };
 
+use super::gate::settle;
 use super::life::{Place, Standing, enter, leave, load, update};
 use super::note::Note;
 use super::submit::unique_key;
@@ -83,6 +84,8 @@ pub struct Stepped {
     pub priority: Priority,
     /// Where among the ready it stands.
     pub band: i64,
+    /// What it concerns besides itself.
+    pub ties: Ties,
     /// Its state before.
     pub before: State,
     /// Its life now; a forgotten task keeps its last.
@@ -146,16 +149,22 @@ pub(crate) async fn carry_out(
 ) -> Result<()> {
     let first = steps.len();
     write_transition(tx, id, standing, transition, note, steps).await?;
-    release_from(tx, first, now, steps).await
+    follow(tx, first, now, steps).await
 }
 
-/// Releases the children of every task that ended in the steps from `first` on, and theirs, and appends their steps.
-pub(crate) async fn release_from(
+/// All that follows from the steps from `first` on: for children of tasks that ended, and for whoever waits at a gate.
+pub(crate) async fn follow(
     tx: &mut Tx,
     first: usize,
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
+    release_from(tx, first, now, steps).await?;
+    settle(tx, first, now, steps).await
+}
+
+/// Releases the children of every task that ended in the steps from `first` on, and theirs, and appends their steps.
+async fn release_from(tx: &mut Tx, first: usize, now: Timestamp, steps: &mut Vec<Stepped>) -> Result<()> {
     // A chain of dependents is walked with a list, not with the stack: it may be long.
     let mut at = first;
     while at < steps.len() {
@@ -187,7 +196,7 @@ async fn write_transition(
     let last_run = trace.run;
     let after = match transition.effect {
         Effect::Become(after) => after,
-        Effect::Forget => return forget(tx, id, &before, place, steps).await,
+        Effect::Forget => return forget(tx, id, &before, place, ties, steps).await,
     };
     if std::mem::discriminant(&before.phase) == std::mem::discriminant(&after.phase) {
         update(tx, id, &before, &after).await?;
@@ -212,6 +221,7 @@ async fn write_transition(
         queue: place.queue,
         priority: place.priority,
         band: place.band,
+        ties,
         before: before.state(),
         life: after,
     });
@@ -333,6 +343,7 @@ async fn forget(
     id: TaskId,
     before: &Life,
     place: Place,
+    ties: Ties,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
     leave(tx, id, &place, before).await?;
@@ -344,6 +355,7 @@ async fn forget(
         "DELETE FROM edges WHERE child_id = ?",
         "DELETE FROM unique_keys WHERE task_id = ?",
         "DELETE FROM cache WHERE task_id = ?",
+        "DELETE FROM task_gates WHERE task_id = ?",
     ] {
         tx.exec(sql, params![id]).await?;
     }
@@ -358,6 +370,7 @@ async fn forget(
         queue: place.queue,
         priority: place.priority,
         band: place.band,
+        ties,
         before: before.state(),
         life: *before,
     });

@@ -10,6 +10,7 @@ pub(crate) mod unique_key;
 pub use cache::CacheKey;
 pub(crate) use gather::Gatherer;
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use taskloom_model::{
@@ -19,7 +20,8 @@ use taskloom_model::{
 use taskloom_protocol::{Json, UniqueConflict};
 use uuid::Uuid;
 
-use super::life::{INSERT_READY, Place, band, enter, ready_row};
+use super::gate::{declare, settle, wait_at_gates};
+use super::life::{INSERT_BLOCKED, INSERT_READY, INSERT_SCHEDULED, Place, band, enter, ready_row};
 use super::note::Note;
 use super::step::Stepped;
 use crate::Store;
@@ -297,7 +299,7 @@ async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
         Ok(verdicts) => verdicts,
         Err(rejected) => return Ok(SubmitOutcome::Rejected(rejected)),
     };
-    let steps = repeats::replace(tx, &verdicts, now).await?;
+    let mut steps = repeats::replace(tx, &verdicts, now).await?;
     if !steps.is_empty()
         && let Ok(now_ended) = parents::ends(tx, &submission.tasks).await?
     {
@@ -318,14 +320,47 @@ async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
             }
         });
     }
+    declare(tx, &written, now).await?;
     write(tx, &written).await?;
     parents::link(tx, &written, &ends).await?;
+    steps.extend(let_in(tx, &written, &mut made, now).await?);
     if let Some(idempotency) = &submission.idempotency {
         let ids =
             made.iter().zip(submission.tasks.iter()).map(|(made, task)| made.instead().unwrap_or(task.id));
         remember(tx, idempotency, &ids.collect::<Vec<_>>(), now).await?;
     }
     Ok(SubmitOutcome::Done { made, steps })
+}
+
+/// Lets in those of the new tasks that a limit has room for; gives what else that moved.
+async fn let_in(
+    tx: &mut Tx,
+    written: &[Fresh<'_>],
+    made: &mut [Made],
+    now: Timestamp,
+) -> Result<Vec<Stepped>> {
+    let is_limited = |fresh: &&Fresh<'_>| matches!(fresh.life.phase, Phase::Limited(_));
+    let mut steps: Vec<Stepped> = written.iter().filter(is_limited).map(Fresh::step).collect();
+    let arrived = steps.len();
+    settle(tx, 0, now, &mut steps).await?;
+    steps.drain(..arrived);
+    if steps.is_empty() {
+        return Ok(steps);
+    }
+    // The new ones stand in the order of the submission.
+    let new = made.iter_mut().filter_map(|made| match made {
+        Made::New(life) | Made::Replacing(life, _) => Some(life),
+        Made::Existing(_) | Made::Answered(..) => None,
+    });
+    let mut own: HashMap<TaskId, &mut Life> = written.iter().map(|fresh| fresh.task.id).zip(new).collect();
+    steps.retain(|step| match own.get_mut(&step.id) {
+        Some(life) => {
+            **life = step.life;
+            false
+        }
+        None => true,
+    });
+    Ok(steps)
 }
 
 async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
@@ -354,10 +389,25 @@ async fn remember(tx: &mut Tx, idempotency: &Idempotency, ids: &[TaskId], now: T
 
 /// A task that is being written, with the life it begins.
 #[derive(Clone, Copy)]
-struct Fresh<'a> {
-    task: &'a NewTask,
-    life: Life,
-    at: Timestamp,
+pub(super) struct Fresh<'a> {
+    pub(super) task: &'a NewTask,
+    pub(super) life: Life,
+    pub(super) at: Timestamp,
+}
+
+impl Fresh<'_> {
+    /// Its arrival, as a step from nowhere.
+    fn step(&self) -> Stepped {
+        Stepped {
+            id: self.task.id,
+            queue: self.task.queue.clone(),
+            priority: self.task.priority,
+            band: self.task.band(),
+            ties: self.task.all_ties(),
+            before: self.life.state(),
+            life: self.life,
+        }
+    }
 }
 
 /// Writes tasks with the lives they begin.
@@ -365,9 +415,7 @@ async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     match tx {
         Tx::Postgres(pg) => {
             postgres::insert(pg, tasks).await?;
-            for Fresh { task, life, .. } in tasks.iter().filter(|fresh| fresh.life.phase != Phase::Ready) {
-                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
-            }
+            wait(tx, tasks).await?;
         }
         Tx::Sqlite(_) => insert_each(tx, tasks).await?,
         Tx::Mysql(_) => insert_together(tx, tasks).await?,
@@ -393,18 +441,12 @@ async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     for fresh in tasks {
         let texts = Texts::of(fresh.task);
         tx.exec(&ONE, &task_row(fresh, &texts)).await?;
-        enter(
-            tx,
-            fresh.task.id,
-            &fresh.task.place(),
-            &fresh.life,
-            fresh.task.all_ties(),
-            None,
-            &Note::default(),
-        )
-        .await?;
+        if fresh.life.phase == Phase::Ready {
+            let place = fresh.task.place();
+            enter(tx, fresh.task.id, &place, &fresh.life, Ties::NONE, None, &Note::default()).await?;
+        }
     }
-    Ok(())
+    wait(tx, tasks).await
 }
 
 /// On MySQL in sets.
@@ -415,16 +457,37 @@ async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
         rows.extend(task_row(fresh, texts));
     }
     tx.insert_many(INSERT, COLUMNS, &rows).await?;
-    let places: Vec<Place> = tasks.iter().map(|fresh| fresh.task.place()).collect();
-    let mut ready: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * 7);
-    for (Fresh { task, life, .. }, place) in tasks.iter().zip(&places) {
-        if life.phase == Phase::Ready {
-            ready.extend(ready_row(task.id, place, life));
-        } else {
-            enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
+    let is_ready = |fresh: &&Fresh<'_>| fresh.life.phase == Phase::Ready;
+    let places: Vec<(Place, &Fresh<'_>)> =
+        tasks.iter().filter(is_ready).map(|fresh| (fresh.task.place(), fresh)).collect();
+    let ready: Vec<Param<'_>> =
+        places.iter().flat_map(|(place, fresh)| ready_row(fresh.task.id, place, &fresh.life)).collect();
+    tx.insert_many(INSERT_READY, 7, &ready).await?;
+    wait(tx, tasks).await
+}
+
+/// Puts those that are not ready where they wait, in sets; one that has ended with its parents is written by itself.
+async fn wait(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
+    let (mut blocked, mut scheduled): (Vec<Param<'_>>, Vec<Param<'_>>) = (Vec::new(), Vec::new());
+    let zero = Param::Int(0);
+    for Fresh { task, life, .. } in tasks {
+        match life.phase {
+            Phase::Ready | Phase::Limited(_) => {}
+            Phase::Blocked { deps_left, run_at } => {
+                blocked.extend([task.id.into(), deps_left.into(), run_at.into(), zero, zero, zero, zero]);
+            }
+            Phase::Scheduled { run_at, wait } => {
+                let reason = Param::Text(wait.reason().name());
+                scheduled.extend([task.id.into(), run_at.into(), reason, zero, zero, zero, zero]);
+            }
+            Phase::Running { .. } | Phase::Ended { .. } => {
+                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
+            }
         }
     }
-    tx.insert_many(INSERT_READY, 7, &ready).await
+    tx.insert_many(INSERT_BLOCKED, 7, &blocked).await?;
+    tx.insert_many(INSERT_SCHEDULED, 7, &scheduled).await?;
+    wait_at_gates(tx, tasks).await
 }
 
 /// What has to be put into words for a row.
