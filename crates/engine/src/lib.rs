@@ -5,11 +5,14 @@
 
 mod artifact;
 mod bus;
+mod cache;
 mod clock;
 mod config;
 mod cursor;
+mod dead;
 mod error;
 mod explain;
+mod handlers;
 mod health;
 mod hear;
 mod id;
@@ -32,8 +35,10 @@ use taskloom_model::{State, TaskId, Ties, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
+pub use cache::CacheQuery;
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
 pub use config::EngineConfig;
+pub use dead::Fate;
 pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;
@@ -88,6 +93,8 @@ struct Inner {
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
+    handlers: handlers::Handlers,
+    cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
 }
 
@@ -123,6 +130,8 @@ impl Engine {
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
+                handlers: handlers::Handlers::default(),
+                cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),
             }),
         }

@@ -119,6 +119,9 @@ impl Engine {
         while self.inner.store.schedule_prune(now.minus(config.retention), PASS).await? {
             tokio::task::yield_now().await;
         }
+        while self.inner.store.repeats_prune(self.now(), PASS).await? {
+            tokio::task::yield_now().await;
+        }
         Ok(forgotten)
     }
 
