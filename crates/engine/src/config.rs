@@ -25,6 +25,8 @@ pub struct EngineConfig {
     pub aliases: HashMap<String, String>,
     /// What a submission may carry.
     pub limits: Limits,
+    /// Log lines kept of one attempt.
+    pub log_lines: u64,
     /// Where artifacts are kept.
     pub artifacts_dir: PathBuf,
     /// The longest artifact in bytes.
@@ -45,6 +47,7 @@ impl EngineConfig {
             default_max_attempts: 3,
             aliases: HashMap::new(),
             limits: Limits::default(),
+            log_lines: 10_000,
             artifacts_dir: artifacts_dir.into(),
             max_artifact_bytes: 1 << 30,
             poll: Duration::from_secs(2),

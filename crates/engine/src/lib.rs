@@ -37,7 +37,7 @@ pub use links::Links;
 pub use query::PageSpec;
 pub use submit::Submitted;
 pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth};
-pub use watch::Watch;
+pub use watch::{BadPlace, Watch, WatchPlace};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,7 @@ impl Engine {
 
     /// An engine beside others.
     pub fn with_links(store: Store, config: EngineConfig, clock: Arc<dyn Clock>, links: Links) -> Self {
+        store.keep_log_lines(config.log_lines);
         let Links { dispatcher, fanout, counters } = links;
         Self {
             inner: Arc::new(Inner {

@@ -5,9 +5,11 @@
 mod account;
 mod check;
 mod error;
+mod explain;
 mod field;
 mod request;
 mod task;
+mod text;
 mod worker;
 
 pub use account::{
@@ -16,12 +18,14 @@ pub use account::{
 };
 pub use check::Limits;
 pub use error::{Code, FieldError, Problem};
+pub use explain::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use request::{Batch, Change, SubmitTask};
 pub use task::{
-    Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
+    Artifact, Attempt, BatchAnswer, Counts, Duplicate, KeptLine, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,
 };
+pub use text::shorten;
 pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,
     FinishAnswer, FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn,

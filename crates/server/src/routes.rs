@@ -57,6 +57,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         HeaderName::from_static("x-api-key"),
         HeaderName::from_static("x-request-id"),
         HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("last-event-id"),
     ];
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let exposed = [HeaderName::from_static("x-request-id"), header::RETRY_AFTER];

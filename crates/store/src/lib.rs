@@ -21,6 +21,7 @@ mod worker;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use taskloom_model::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
@@ -114,6 +115,8 @@ pub struct Store {
     floors: Arc<task::Floors>,
     /// KiB of submissions that may wait for the writer.
     waiting_bytes: Arc<Semaphore>,
+    /// Log lines kept of one attempt.
+    log_lines: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -219,7 +222,21 @@ impl Store {
     }
 
     fn of(backend: Backend) -> Self {
-        Self { backend, floors: Arc::default(), waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)) }
+        Self {
+            backend,
+            floors: Arc::default(),
+            waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)),
+            log_lines: Arc::new(task::LOG_LINES.into()),
+        }
+    }
+
+    /// From now on keeps so many log lines of one attempt; one more says how many were left out.
+    pub fn keep_log_lines(&self, most: u64) {
+        self.log_lines.store(most, Ordering::Relaxed);
+    }
+
+    fn most_log_lines(&self) -> u64 {
+        self.log_lines.load(Ordering::Relaxed)
     }
 
     // Boxed: what talks to a server is large, and most callers wait on a SQLite file.

@@ -2,6 +2,7 @@
 
 mod beat;
 mod claim;
+mod explain;
 mod finish;
 mod life;
 mod list;
@@ -12,6 +13,7 @@ mod step;
 mod submit;
 mod sweep;
 
+pub(crate) use beat::LOG_LINES;
 pub use beat::{BeatItem, BeatResult};
 pub(crate) use claim::Floors;
 pub use claim::{ClaimSpec, Claims, Hint};
