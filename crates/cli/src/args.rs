@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cancel, completions, config, dev, doctor, get, health, list, login, logout, logs,
-    migrate, migrate_data, retry, scheduler, serve, submit, user, wait, worker,
+    api_key, artifacts, cancel, completions, config, dev, doctor, explain, get, health, list, login, logout, logs,
+    migrate, migrate_data, prune, retry, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -34,6 +34,7 @@ pub(crate) enum Command {
     List(list::List),
     Get(get::Get),
     Wait(wait::Wait),
+    Explain(explain::Explain),
     Logs(logs::Logs),
     Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Migrate(migrate::Migrate),
     MigrateData(migrate_data::MigrateData),
     Doctor(doctor::Doctor),
+    Prune(prune::Prune),
     User(user::User),
     Bench(taskloom_bench::BenchArgs),
     Completions(completions::Completions),

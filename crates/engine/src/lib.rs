@@ -15,6 +15,7 @@ mod hear;
 mod id;
 mod links;
 mod loops;
+mod prune;
 mod query;
 mod steer;
 mod submit;
@@ -30,7 +31,7 @@ use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
-pub use config::EngineConfig;
+pub use config::{EngineConfig, Keep, Retention};
 pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;
@@ -82,6 +83,7 @@ struct Inner {
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
+    prune_floors: prune::Floors,
 }
 
 impl Engine {
@@ -115,6 +117,7 @@ impl Engine {
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
                 embedded: std::sync::Mutex::default(),
+                prune_floors: prune::Floors::default(),
             }),
         }
     }

@@ -7,6 +7,7 @@ mod check;
 mod error;
 mod explain;
 mod field;
+mod prune;
 mod request;
 mod task;
 mod text;
@@ -20,6 +21,7 @@ pub use check::Limits;
 pub use error::{Code, FieldError, Problem};
 pub use explain::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving};
 pub use field::{Json, JsonError, check_json, json_null};
+pub use prune::{PruneAnswer, PruneCounts, PruneRequest};
 pub use request::{Batch, Change, SubmitTask};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, KeptLine, LogLevel, LogLine, Page, Task, TaskError,
