@@ -4,6 +4,7 @@
 
 mod databases;
 mod failures;
+mod keeping;
 mod lives;
 mod migrations;
 mod races;
