@@ -43,6 +43,7 @@ fn calls() -> Vec<(&'static str, String, Value, Option<Role>)> {
         ("GET", "/workers".into(), Value::Null, Some(Role::Operator)),
         ("POST", format!("/workers/{id}/drain"), Value::Null, Some(Role::Operator)),
         ("DELETE", format!("/tasks/{id}?purge=true"), Value::Null, Some(Role::Admin)),
+        ("POST", "/admin/prune".into(), body(json!({})), Some(Role::Admin)),
         ("GET", "/users".into(), Value::Null, Some(Role::Admin)),
         ("GET", format!("/users/{id}"), Value::Null, Some(Role::Admin)),
         ("PATCH", format!("/users/{id}"), body(json!({"email": "a@b"})), Some(Role::Admin)),
