@@ -15,6 +15,7 @@ mod scenario;
 mod transaction;
 mod world;
 
+pub mod keys;
 pub mod tick;
 
 pub use actions::Action;

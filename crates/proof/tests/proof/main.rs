@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "the numbers are of interest")]
 
 mod holds;
+mod keys;
 mod teeth;
 mod ticks;
 mod worlds;
