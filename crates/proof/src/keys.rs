@@ -233,16 +233,12 @@ impl Keys {
             Call::Rests(_) => None,
             Call::New => {
                 (!is_lost && !self.is_locked(world)).then_some(())?;
-                match world.holder.filter(|holder| self.unique && world.lives(*holder)) {
-                    Some(task) => {
-                        world.was_repeated = true;
-                        self.remember(world, call, task, is_lost)
-                    }
-                    None => {
-                        world.calls[call] = Call::Free { holder: world.holder };
-                        Some(())
-                    }
+                if let Some(task) = world.holder.filter(|holder| self.unique && world.lives(*holder)) {
+                    world.was_repeated = true;
+                    return self.remember(world, call, task, is_lost);
                 }
+                world.calls[call] = Call::Free { holder: world.holder };
+                Some(())
             }
             Call::Free { holder } => {
                 if self.unique && !self.may_take(world, holder) {

@@ -138,8 +138,8 @@ impl Family {
         (session, TaskRef { id: *id, epoch })
     }
 
-    /// What the model says to a worker; the session is the store's to look at.
-    fn to_worker(&mut self, task: usize, said: Said, action: Action) -> bool {
+    /// A worker's word to the model; the session is the store's to look at.
+    fn says(&mut self, task: usize, said: Said, action: Action) -> bool {
         said != Said::WrongSession && self.model(task, action)
     }
 
@@ -167,7 +167,7 @@ impl Family {
                 let (session, held) = self.held(task, said);
                 let item = BeatItem { task: held, progress: Some(7.0), detail: None, logs: vec![] };
                 let answer = store.task_beat(session, vec![item], LEASE, now).await.unwrap().unwrap();
-                let taken = self.to_worker(task, said, Action::Beat { epoch: held.epoch, lease: LEASE });
+                let taken = self.says(task, said, Action::Beat { epoch: held.epoch, lease: LEASE });
                 assert_eq!(answer.lost.is_empty(), taken);
                 let asked = matches!(self.twins[task].life.phase, Phase::Running { cancel: true, .. });
                 assert_eq!(!answer.cancel.is_empty(), taken && asked);
@@ -178,13 +178,13 @@ impl Family {
                 let item = FinishItem { task: held, finish, note, logs: vec![], random: RANDOM };
                 // Said twice, as by a worker that did not hear the answer: the second counts for nothing.
                 let (_, lost) = store.task_finish(session, vec![item.clone(), item], now).await.unwrap();
-                let taken = self.to_worker(task, said, Action::Finish { epoch: held.epoch, finish });
+                let taken = self.says(task, said, Action::Finish { epoch: held.epoch, finish });
                 assert_eq!(lost.len(), if taken { 1 } else { 2 });
             }
             Draw::Drain(task, said) => {
                 let (session, held) = self.held(task, said);
                 let (_, lost) = store.task_drain(session, vec![held], now).await.unwrap();
-                assert_eq!(lost.is_empty(), self.to_worker(task, said, Action::Drain { epoch: held.epoch }));
+                assert_eq!(lost.is_empty(), self.says(task, said, Action::Drain { epoch: held.epoch }));
             }
             Draw::Leave(who) => {
                 store.worker_leave(worker(who), now).await.unwrap();
