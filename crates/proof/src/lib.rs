@@ -15,6 +15,7 @@ mod scenario;
 mod transaction;
 mod world;
 
+pub mod gate;
 pub mod keys;
 pub mod tick;
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "the numbers are of interest")]
 
+mod gates;
 mod holds;
 mod keys;
 mod teeth;
