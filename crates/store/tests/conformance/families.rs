@@ -213,7 +213,11 @@ impl Family {
             Draw::Change { task, run_at, moves } => self.change(task, run_at, moves).await,
             Draw::Delete(task) => self.delete(task).await,
             Draw::Prune => {
-                store.task_prune(None, RETENTION, now, 10_000).await.unwrap();
+                let (oldest, until) = ((Timestamp::MIN, Uuid::nil()), (now.minus(RETENTION), Uuid::max()));
+                for state in [State::Succeeded, State::Failed, State::Revoked] {
+                    let (ended, _) = store.task_ended(state, oldest, until, 10_000).await.unwrap();
+                    store.task_forget(ended, now).await.unwrap();
+                }
                 self.both(Action::Purge { retention: RETENTION });
             }
         }
@@ -289,13 +293,6 @@ fn queue(elsewhere: bool) -> String {
     if elsewhere { "other".into() } else { "default".into() }
 }
 
-/// An id as of this instant: what is pruned is found by age, and ids say it.
-fn id_of(now: Timestamp) -> Uuid {
-    const MILLIS: u32 = 80;
-    let millis = u128::from(now.as_micros().unsigned_abs() / 1_000);
-    Uuid::from_u128((millis << MILLIS) | (Uuid::now_v7().as_u128() & ((1 << MILLIS) - 1)))
-}
-
 async fn a_parent_and_its_child_live_what_the_model_decides(home: Home) {
     blocking(move || {
         let draws = prop::collection::vec((draw(), 0u64..30), 1..50);
@@ -309,9 +306,9 @@ type Pair = ((Rules, Rules), ParentPolicy, Vec<(Draw, u64)>);
 
 async fn one_pair(store: &Store, (rules, policy, draws): Pair) {
     let mut now = at(1);
-    let parent = NewTask { id: id_of(now), ..new_task(&rules.0, None) };
+    let parent = new_task(&rules.0, None);
     let depends_on = vec![parent.id];
-    let child = NewTask { id: id_of(now), depends_on, on_parent_failure: policy, ..new_task(&rules.1, None) };
+    let child = NewTask { depends_on, on_parent_failure: policy, ..new_task(&rules.1, None) };
     let ids = [parent.id, child.id];
     let lives = [submit(store, parent, now).await, submit(store, child, now).await];
     assert_eq!(lives, [0, 1].map(|deps_left| start(Start { deps_left, ..Start::default() }, now)));
