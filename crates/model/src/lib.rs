@@ -4,6 +4,7 @@
 //! task's life is the pure function [`next`]; the layers above only carry it out.
 
 mod bucket;
+mod dag;
 mod held;
 mod life;
 mod machine;
@@ -15,6 +16,7 @@ mod ties;
 mod time;
 
 pub use bucket::Bucket;
+pub use dag::{Dag, DagError, Node};
 pub use life::{AttemptEnd, AttemptOutcome, Life, Limit, Limits, Phase, Rules, Wait};
 pub use machine::{
     Action, CRASH_CAP, Effect, Finish, ParentEnd, ParentPolicy, REFUND_CAP, Refusal, Start, Transition, next,
@@ -31,6 +33,8 @@ pub use time::{ParseTimestampError, Timestamp};
 pub type TaskId = uuid::Uuid;
 /// Identifies one boot of one worker.
 pub type SessionId = uuid::Uuid;
+/// Identifies a workflow: a UUIDv7.
+pub type WorkflowId = uuid::Uuid;
 /// Identifies a user.
 pub type UserId = uuid::Uuid;
 
