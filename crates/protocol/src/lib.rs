@@ -6,9 +6,11 @@ mod account;
 mod check;
 mod error;
 mod field;
+pub mod reference;
 mod request;
 mod task;
 mod worker;
+mod workflow;
 
 pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
@@ -26,4 +28,8 @@ pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,
     FinishAnswer, FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn,
     SpawnAnswer, TaskRef, WorkerApi, WorkerError, WorkerInfo,
+};
+pub use workflow::{
+    Keyed, MAX_EDGES, MapOver, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowNode, WorkflowPage, WorkflowPlan,
+    WorkflowSubmitted, WorkflowTask, WorkflowVerdict, status_of,
 };
