@@ -42,3 +42,7 @@ pub type UserId = uuid::Uuid;
 pub const DEFAULT_QUEUE: &str = "default";
 /// The queues every installation has, in the order a worker without `--queues` serves them.
 pub const BUILT_IN_QUEUES: [&str; 3] = ["high_priority", DEFAULT_QUEUE, "low_priority"];
+/// Where maps wait for the engine, which fans them out itself; no name that a user can give.
+pub const MAP_QUEUE: &str = "@map";
+/// What maps are, in the place of a handler.
+pub const MAP_HANDLER: &str = "workflow.map";

@@ -293,7 +293,8 @@ fn a_retry_behind_parents_waits_for_each_and_keeps_what_it_was() {
     life = apply(&life, &rules, Action::MoreParents { edges: 2 }, now);
     for left in [2, 1, 0] {
         life = apply(&life, &rules, Action::ParentEnded(ParentEnd::Satisfied), now);
-        let expected = if left == 0 { Phase::Ready } else { Phase::Blocked { deps_left: left, run_at: None } };
+        let expected =
+            if left == 0 { Phase::Ready } else { Phase::Blocked { deps_left: left, run_at: None } };
         assert_eq!(life.phase, expected);
     }
     assert_eq!(next(&life, &rules, Action::MoreParents { edges: 1 }, now, 0.0), Err(Refusal::WrongState));

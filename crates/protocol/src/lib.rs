@@ -30,6 +30,6 @@ pub use worker::{
     SpawnAnswer, TaskRef, WorkerApi, WorkerError, WorkerInfo,
 };
 pub use workflow::{
-    Keyed, MAX_EDGES, MapOver, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowNode, WorkflowPage, WorkflowPlan,
-    WorkflowSubmitted, WorkflowTask, WorkflowVerdict, status_of,
+    Keyed, MAX_EDGES, MapOver, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowNode, WorkflowPage,
+    WorkflowPlan, WorkflowSubmitted, WorkflowTask, WorkflowVerdict, status_of,
 };

@@ -416,10 +416,12 @@ mod tests {
 
     #[test]
     fn an_element_is_put_in_and_guarded_if_another_look_comes() {
-        let text = r#"[{"$item":""},{"$item":"a"},{"$index":true},{"$result":"x"},{"$literal":{"$item":""}}]"#;
+        let text =
+            r#"[{"$item":""},{"$item":"a"},{"$index":true},{"$result":"x"},{"$literal":{"$item":""}}]"#;
         let item = r#"{"a":{"$result":"no reference"}}"#;
         let guarded = r#"[{"$literal":{"a":{"$result":"no reference"}}},{"$literal":{"$result":"no reference"}},3,{"$result":"x"},{"$literal":{"$item":""}}]"#;
-        let bare = r#"[{"a":{"$result":"no reference"}},{"$result":"no reference"},3,{"$result":"x"},{"$item":""}]"#;
+        let bare =
+            r#"[{"a":{"$result":"no reference"}},{"$result":"no reference"},3,{"$result":"x"},{"$item":""}]"#;
         let put = |literals| put_item(text, item, 3, literals, 1_000).map(|json| json.get().to_owned());
         assert_eq!(put(Literals::Keep).as_deref(), Ok(guarded));
         assert_eq!(put(Literals::Unwrap).as_deref(), Ok(bare));
@@ -431,6 +433,9 @@ mod tests {
     fn growth_is_bounded() {
         let put = &mut |_: &Reference| Ok(Put::Json("0".repeat(10).into()));
         let text = format!("[{}0]", r#"{"$index":true},"#.repeat(100));
-        assert_eq!(replace(&text, Literals::Keep, 1_000, put).unwrap_err(), ReferenceError::TooLarge { most: 1_000 });
+        assert_eq!(
+            replace(&text, Literals::Keep, 1_000, put).unwrap_err(),
+            ReferenceError::TooLarge { most: 1_000 }
+        );
     }
 }

@@ -34,7 +34,11 @@ impl SubmitWorkflow {
             if name.chars().count() > 200 {
                 found.push(FieldError::body("name", "too_long", "at most 200 characters"));
             } else if name.chars().any(char::is_control) {
-                found.push(FieldError::body("name", "bad_character", "has a character that is not allowed here"));
+                found.push(FieldError::body(
+                    "name",
+                    "bad_character",
+                    "has a character that is not allowed here",
+                ));
             }
         }
         if self.tasks.is_empty() || self.tasks.len() > limits.batch {
@@ -65,7 +69,8 @@ impl SubmitWorkflow {
                 Node { key: &node.key, depends_on }
             })
             .collect();
-        let dag = Dag::new(&nodes).map_err(|errors| errors.iter().take(TOLD).map(graph_error).collect::<Vec<_>>())?;
+        let dag = Dag::new(&nodes)
+            .map_err(|errors| errors.iter().take(TOLD).map(graph_error).collect::<Vec<_>>())?;
         if dag.edges() > MAX_EDGES {
             let rule = format!("at most {MAX_EDGES} dependencies in a workflow");
             return Err(vec![FieldError::body("tasks", "too_long", rule)]);
@@ -96,7 +101,11 @@ impl WorkflowNode {
         }
         let Some(map) = &self.map else { return };
         if self.task.unique_key.is_some() {
-            errors.push(FieldError::body("unique_key", "exclusive", "a map's children cannot share a unique key"));
+            errors.push(FieldError::body(
+                "unique_key",
+                "exclusive",
+                "a map's children cannot share a unique key",
+            ));
         }
         if map.over.get().len() > limits.payload_bytes {
             let rule = format!("at most {} bytes", limits.payload_bytes);
@@ -133,7 +142,9 @@ impl WorkflowNode {
                     }
                 }
                 // What is no JSON was told already.
-                Err(ReferenceError::Malformed(rule)) => errors.push(FieldError::body(field, "bad_reference", rule)),
+                Err(ReferenceError::Malformed(rule)) => {
+                    errors.push(FieldError::body(field, "bad_reference", rule))
+                }
                 Err(_) => {}
             }
         }
@@ -214,7 +225,10 @@ mod tests {
     fn errors_name_the_node_and_the_field() {
         let cycle = r#"{"key":"a","task":"t","depends_on":["c"]},{"key":"b","task":"t","depends_on":["a"]},
             {"key":"c","task":"t","args":[{"$result":"b"}]}"#;
-        assert_eq!(told(cycle), ["body.tasks.0.depends_on [cycle] the nodes wait for each other: a → b → c → a"]);
+        assert_eq!(
+            told(cycle),
+            ["body.tasks.0.depends_on [cycle] the nodes wait for each other: a → b → c → a"]
+        );
         let several = r#"{"key":"a b","task":"t"},{"key":"b","task":"","args":[{"$result":"c"},{"$item":""}]},
             {"key":"d","task":"t","unique_key":"u","map":{"over":1}}"#;
         let told = told(several).join("\n");
@@ -240,7 +254,8 @@ mod tests {
     #[test]
     fn a_node_is_a_task_and_a_little_more() {
         let read = |text: &str| serde_json::from_str::<WorkflowNode>(text);
-        let text = r#"{"key":"a","depends_on":["b"],"task":"t","args":[1.50],"on_parent_failure":"continue"}"#;
+        let text =
+            r#"{"key":"a","depends_on":["b"],"task":"t","args":[1.50],"on_parent_failure":"continue"}"#;
         let node = read(text).unwrap();
         assert_eq!(serde_json::to_string(&node).unwrap(), text);
         for (text, error) in [

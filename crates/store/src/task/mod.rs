@@ -12,6 +12,7 @@ mod steer;
 mod step;
 mod submit;
 mod sweep;
+mod workflow;
 
 pub use beat::{BeatItem, BeatResult};
 pub use claim::{ClaimSpec, Claims, Hint};
@@ -26,3 +27,6 @@ pub use step::{Request, Scope, StepError, Stepped};
 pub(crate) use submit::Gatherer;
 pub use submit::{Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
 pub use sweep::QueueDepth;
+pub use workflow::{
+    Expanded, Expansion, NewWorkflow, ResultSize, RetryRefused, Spawning, WorkflowOutcome, WorkflowSubmission,
+};

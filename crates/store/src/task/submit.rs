@@ -6,6 +6,7 @@ mod postgres;
 mod unique_key;
 
 pub(crate) use gather::Gatherer;
+pub(super) use parents::hold;
 pub(crate) use unique_key::take_unique_key;
 
 use std::collections::HashMap;
@@ -241,7 +242,8 @@ impl Submission {
     }
 }
 
-async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
+/// Writes a submission.
+pub(super) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
         && let Some(known) = replay(tx, idempotency).await?
@@ -318,7 +320,8 @@ async fn let_in(
     Ok(steps)
 }
 
-async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
+/// What the key was used for before.
+pub(super) async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
     let sql = "SELECT request_hash, task_ids FROM idempotency WHERE user_id = ? AND idem_key = ?";
     let known = tx
         .row(sql, params![idempotency.user_id, &idempotency.key], |row| {
@@ -334,7 +337,13 @@ async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitO
     }))
 }
 
-async fn remember(tx: &mut Tx, idempotency: &Idempotency, ids: &[TaskId], now: Timestamp) -> Result<()> {
+/// Notes what the key was used for.
+pub(super) async fn remember(
+    tx: &mut Tx,
+    idempotency: &Idempotency,
+    ids: &[TaskId],
+    now: Timestamp,
+) -> Result<()> {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     let Idempotency { user_id, key, request_hash } = idempotency;

@@ -21,6 +21,9 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
     let mut parents: Vec<TaskId> = tasks.iter().flat_map(|task| task.depends_on.iter().copied()).collect();
     parents.sort_unstable();
     parents.dedup();
+    // Those that come with this submission cannot have ended.
+    let here: HashMap<TaskId, UserId> = tasks.iter().map(|task| (task.id, task.user_id)).collect();
+    let own: Vec<TaskId> = parents.extract_if(.., |parent| here.contains_key(parent)).collect();
     if tx.is_shared() {
         for parent in &parents {
             hold(tx, *parent).await?;
@@ -29,8 +32,9 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
     let sql = "SELECT t.id, t.user_id, o.state FROM tasks t LEFT JOIN outcomes o ON o.id = t.id
          WHERE t.deleted_at IS NULL AND t.id";
     let read = |row: &mut Row<'_>| Ok((row.next()?, (row.next()?, row.opt_word()?)));
-    let found: HashMap<TaskId, (UserId, Option<State>)> =
+    let mut found: HashMap<TaskId, (UserId, Option<State>)> =
         tx.rows_in(sql, &[], &parents, "", read).await?.into_iter().collect();
+    found.extend(own.into_iter().filter_map(|id| here.get(&id).map(|user| (id, (*user, None)))));
     for (index, task) in tasks.iter().enumerate() {
         let is_theirs = |parent: &TaskId| found.get(parent).is_some_and(|(user, _)| *user == task.user_id);
         if let Some(parent) = task.depends_on.iter().find(|parent| !is_theirs(parent)) {
@@ -41,7 +45,7 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
 }
 
 /// Locks the row in which a live parent stands.
-async fn hold(tx: &mut Tx, parent: TaskId) -> Result<()> {
+pub(in crate::task) async fn hold(tx: &mut Tx, parent: TaskId) -> Result<()> {
     for sql in [
         "SELECT 1 FROM running WHERE id = ?",
         "SELECT 1 FROM ready WHERE queue = (SELECT queue FROM tasks WHERE id = ?)
