@@ -9,10 +9,12 @@ mod clock;
 mod config;
 mod cursor;
 mod error;
+mod expand;
 mod explain;
 mod health;
 mod hear;
 mod id;
+mod inputs;
 mod links;
 mod loops;
 mod query;
@@ -21,6 +23,7 @@ mod submit;
 mod watch;
 mod worker_api;
 mod worker_check;
+mod workflow;
 
 use std::sync::Arc;
 
@@ -82,6 +85,7 @@ struct Inner {
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
+    expander: expand::Expander,
 }
 
 impl Engine {
@@ -114,6 +118,7 @@ impl Engine {
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
                 embedded: std::sync::Mutex::default(),
+                expander: expand::Expander::default(),
             }),
         }
     }

@@ -27,6 +27,7 @@ impl Engine {
         tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
+        tracker.spawn(self.clone().expand_loop(shutdown.clone()));
         tracker
     }
 
@@ -103,6 +104,9 @@ impl Engine {
         let now = self.now();
         let (keys, workers) = (now.minus(config.idempotency_retention), now.minus(config.retention));
         while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
+            tokio::task::yield_now().await;
+        }
+        while self.inner.store.workflow_prune(now.minus(config.retention), PASS).await? {
             tokio::task::yield_now().await;
         }
         Ok(forgotten)

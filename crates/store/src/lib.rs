@@ -37,7 +37,10 @@ pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use queue::{QueueInfo, QueueLimits};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Expanded, Expansion, Filter, FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, WorkflowOutcome, WorkflowSubmission, TOTAL_CAP,
+    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Expanded, Expansion, Filter,
+    FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note, OrderBy, PageQuery,
+    Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Scope, Spawning, StepError,
+    Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome, WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

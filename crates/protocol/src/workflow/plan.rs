@@ -99,14 +99,15 @@ impl WorkflowNode {
         if !self.task.depends_on.is_empty() {
             errors.push(FieldError::body("depends_on", "bad_key", "name nodes by their keys"));
         }
-        let Some(map) = &self.map else { return };
-        if self.task.unique_key.is_some() {
-            errors.push(FieldError::body(
-                "unique_key",
-                "exclusive",
-                "a map's children cannot share a unique key",
-            ));
+        // A node is a task of its own: no other one takes its place.
+        for (field, is_given) in
+            [("unique_key", self.task.unique_key.is_some()), ("cache_ttl", self.task.cache_ttl.is_some())]
+        {
+            if is_given {
+                errors.push(FieldError::body(field, "not_supported", "not for a node of a workflow"));
+            }
         }
+        let Some(map) = &self.map else { return };
         if map.over.get().len() > limits.payload_bytes {
             let rule = format!("at most {} bytes", limits.payload_bytes);
             errors.push(FieldError::body("map.over", "too_long", rule));
@@ -237,7 +238,7 @@ mod tests {
             "body.tasks.1.task [missing]",
             "body.tasks.1.args [unknown_key] refers to c, which is not in this workflow",
             "body.tasks.1.args [bad_reference]",
-            "body.tasks.2.unique_key [exclusive]",
+            "body.tasks.2.unique_key [not_supported]",
             "body.tasks.2.map.over [wrong_type]",
         ] {
             assert!(told.contains(expected), "{expected} in\n{told}");

@@ -172,6 +172,7 @@ pub(super) async fn more_parents(
         queue: standing.place.queue,
         priority: standing.place.priority,
         band: standing.place.band,
+        ties: standing.ties,
         before: standing.life.state(),
         life: after,
     });

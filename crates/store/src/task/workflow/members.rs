@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use taskloom_model::{Reason, State, TaskId, Ties, UserId, WorkflowId};
+use taskloom_model::{Reason, State, TaskId, UserId, WorkflowId};
 use taskloom_protocol::{Counts, Keyed, Workflow, WorkflowTask, status_of};
 use uuid::Uuid;
 
@@ -21,14 +21,13 @@ pub(super) struct Member {
     /// The task whose handler, or which as a map, made it.
     pub(super) parent: Option<TaskId>,
     pub(super) handler: String,
-    pub(super) ties: Ties,
     pub(super) state: State,
     pub(super) reason: Option<Reason>,
     pub(super) progress: f64,
 }
 
 const MEMBERS: &str = "
-SELECT w.task_id, w.node, w.item, t.parent_id, t.handler, t.ties, o.state, o.reason, o.progress, n.progress, n.cancel,
+SELECT w.task_id, w.node, w.item, t.parent_id, t.handler, o.state, o.reason, o.progress, n.progress, n.cancel,
        s.reason, b.id, l.id
 FROM workflow_tasks w
 JOIN tasks t ON t.id = w.task_id
@@ -47,9 +46,9 @@ impl Member {
 
     fn read(row: &mut Row<'_>) -> Result<Self> {
         let (id, node, item, parent) = (row.next()?, row.next()?, row.next()?, row.next()?);
-        let (handler, ties) = (row.next()?, Ties::from_bits(row.next()?));
+        let handler = row.next()?;
         let mut member =
-            Self { id, node, item, parent, handler, ties, state: State::Ready, reason: None, progress: 0.0 };
+            Self { id, node, item, parent, handler, state: State::Ready, reason: None, progress: 0.0 };
         let (ended, reason, last) = (row.opt_word()?, row.opt_word()?, row.next::<Option<f64>>()?);
         let (progress, cancel) = (row.next::<Option<f64>>()?, row.next::<Option<bool>>()?);
         let waits = row.opt_word::<Reason>()?;

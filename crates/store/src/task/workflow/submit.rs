@@ -8,6 +8,7 @@ use super::join;
 use crate::Store;
 use crate::error::Result;
 use crate::sql::params;
+use crate::task::step::Stepped;
 use crate::task::submit::{
     Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome, remember, replay, submit,
 };
@@ -43,7 +44,12 @@ pub struct WorkflowSubmission {
 #[derive(Debug, Clone)]
 pub enum WorkflowOutcome {
     /// It exists, and its tasks, in order.
-    Done(Vec<Made>),
+    Done {
+        /// One for each task.
+        made: Vec<Made>,
+        /// What else moved.
+        steps: Vec<Stepped>,
+    },
     /// The same submission was made before, and this came of it.
     Replayed(WorkflowId),
     /// Nothing was submitted.
@@ -70,8 +76,8 @@ async fn write(tx: &mut Tx, submission: &WorkflowSubmission) -> Result<WorkflowO
         }
     }
     let all = Submission { tasks: Arc::clone(tasks), idempotency: None, now: *now };
-    let made = match submit(tx, &all).await? {
-        SubmitOutcome::Done { made, .. } => made,
+    let (made, steps) = match submit(tx, &all).await? {
+        SubmitOutcome::Done { made, steps } => (made, steps),
         SubmitOutcome::Rejected(rejected) => return Ok(WorkflowOutcome::Rejected(rejected)),
         SubmitOutcome::Replayed(_) => return Ok(WorkflowOutcome::Rejected(Rejected::IdempotencyMismatch)),
     };
@@ -82,5 +88,5 @@ async fn write(tx: &mut Tx, submission: &WorkflowSubmission) -> Result<WorkflowO
     if let Some(idempotency) = idempotency {
         remember(tx, idempotency, &[workflow.id], *now).await?;
     }
-    Ok(WorkflowOutcome::Done(made))
+    Ok(WorkflowOutcome::Done { made, steps })
 }
