@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -45,6 +45,23 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
         let body = json_body(request, app, app.config.body_limit).await?;
         read_json(&body).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
+    type Rejection = ApiError;
+
+    /// Nothing if the body is empty.
+    async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Option<Self>> {
+        let is_json = is_media_type(request.headers(), is_json);
+        let body = read_body(request, app, app.config.body_limit).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        if !is_json {
+            return Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"));
+        }
+        read_json(&body).map(|value| Some(Self(value)))
     }
 }
 
