@@ -112,10 +112,12 @@ impl Engine {
 
     async fn fan_out(&self, map: Claimed) -> Result<(), EngineError> {
         let session = self.inner.expander.session;
-        let children = match self.children(&map).await? {
+        let mut children = match self.children(&map).await? {
             Ok(children) => children,
             Err(error) => return self.fail_map(&map, error).await,
         };
+        self.take_turns(&mut children, self.now()).await?;
+        let children: Arc<[NewTask]> = children.into();
         let ids: Vec<Uuid> = children.iter().map(|child| child.id).collect();
         let result = to_raw_value(&ids).map_err(|error| EngineError::Io(error.into()))?;
         let task = TaskRef { id: map.id, epoch: map.epoch };
@@ -143,7 +145,7 @@ impl Engine {
     }
 
     /// The children of a map, or why there are none.
-    async fn children(&self, map: &Claimed) -> Result<Result<Arc<[NewTask]>, TaskError>, EngineError> {
+    async fn children(&self, map: &Claimed) -> Result<Result<Vec<NewTask>, TaskError>, EngineError> {
         let Ok(MapArguments { over, task }) = serde_json::from_str::<MapArguments>(map.kwargs.get()) else {
             return Ok(Err(error("bad_map", "its arguments are no map's")));
         };
@@ -183,7 +185,7 @@ impl Engine {
             let ties = child.ties.with(Ties::WORKFLOW).with_if(Ties::INPUTS, has_inputs);
             children.push(NewTask { workflow_id, ties, ..child });
         }
-        Ok(Ok(children.into()))
+        Ok(Ok(children))
     }
 
     /// A child with its element put in, and whether it refers to results besides.

@@ -11,6 +11,7 @@ use taskloom_store::{
     Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Spawning, Stepped, Submission, SubmitOutcome,
 };
 
+use crate::queues::micros;
 use crate::{Caller, Engine, EngineError, inputs};
 
 /// The answer to a submission.
@@ -87,6 +88,7 @@ impl Engine {
             let ties = ties.with_if(Ties::WORKFLOW, workflow_id.is_some());
             made.push(NewTask { workflow_id, ties, ..task });
         }
+        self.take_turns(&mut made, now).await?;
         let tasks: Arc<[NewTask]> = made.into();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
         match self.send(submission, spawner).await? {
@@ -177,7 +179,7 @@ impl Engine {
             rate: task.rate_key.zip(task.rate_limit).map(|(key, limit)| Rate {
                 key,
                 count: limit.count,
-                per_us: (limit.seconds * 1_000_000.0).ceil() as u64,
+                per_us: micros(limit.seconds),
             }),
         }
     }

@@ -47,7 +47,9 @@ impl Engine {
         let now = self.now();
         let id = self.inner.ids.next(now);
         let name = workflow.name.clone();
-        let (keys, tasks) = self.nodes(caller, workflow, &plan, id, now)?;
+        let (keys, mut tasks) = self.nodes(caller, workflow, &plan, id, now)?;
+        self.take_turns(&mut tasks, now).await?;
+        let (keys, tasks): (Arc<[String]>, Arc<[NewTask]>) = (keys.into(), tasks.into());
         let submission = WorkflowSubmission {
             workflow: NewWorkflow { id, user_id: caller.user_id, name: name.clone() },
             keys: Arc::clone(&keys),
@@ -84,7 +86,7 @@ impl Engine {
         plan: &WorkflowPlan,
         id: WorkflowId,
         now: Timestamp,
-    ) -> Result<(Arc<[String]>, Arc<[NewTask]>), EngineError> {
+    ) -> Result<(Vec<String>, Vec<NewTask>), EngineError> {
         let mut nodes: Vec<Option<WorkflowNode>> = workflow.tasks.into_iter().map(Some).collect();
         let mut places = vec![TaskId::nil(); nodes.len()];
         let mut ids: HashMap<String, Uuid> = HashMap::with_capacity(nodes.len());
@@ -109,7 +111,7 @@ impl Engine {
             tasks.push(NewTask { workflow_id: Some(id), ties: task.ties.with(Ties::WORKFLOW), ..task });
             keys.push(node.key);
         }
-        Ok((keys.into(), tasks.into()))
+        Ok((keys, tasks))
     }
 
     fn node(

@@ -6,6 +6,7 @@ mod account;
 mod check;
 mod error;
 mod field;
+mod queue;
 pub mod reference;
 mod request;
 mod task;
@@ -16,10 +17,11 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
-pub use check::Limits;
+pub use check::{Limits, check_queue_name};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
-pub use request::{Batch, Change, SubmitTask};
+pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
+pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,
