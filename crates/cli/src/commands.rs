@@ -26,6 +26,7 @@ pub(crate) mod submit;
 pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod worker;
+pub(crate) mod workflow;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -67,6 +68,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Logs(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Workflow(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),

@@ -3,6 +3,7 @@
 mod table;
 mod task;
 mod text;
+mod workflow;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 pub(crate) use table::Table;
 pub(crate) use task::{age, describe_task, duration, task_table};
 pub(crate) use text::{brief, clip, plain};
+pub(crate) use workflow::{counted, describe_workflow, workflow_table};
 
 use crate::config::Environment;
 

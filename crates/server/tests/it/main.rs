@@ -11,3 +11,4 @@ mod stream;
 mod tasks;
 mod tokens;
 mod worker;
+mod workflows;

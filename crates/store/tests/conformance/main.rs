@@ -11,3 +11,4 @@ mod races;
 mod sqlite_file;
 mod support;
 mod transfers;
+mod workflows;

@@ -24,7 +24,7 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
     // Those that come with this submission cannot have ended.
     let here: HashMap<TaskId, UserId> = tasks.iter().map(|task| (task.id, task.user_id)).collect();
     let own: Vec<TaskId> = parents.extract_if(.., |parent| here.contains_key(parent)).collect();
-    let mut held = HashSet::new();
+    let mut held: HashSet<TaskId> = own.iter().copied().collect();
     if tx.is_shared() {
         for parent in &parents {
             if hold(tx, *parent).await? {

@@ -169,7 +169,9 @@ impl Plan {
             return Ok(());
         }
         for parent in &live {
-            hold(tx, *parent).await?;
+            if !hold(tx, *parent).await? {
+                return Err(StoreError::Conflict("a parent had just ended".into()));
+            }
         }
         let now: HashMap<TaskId, State> =
             Member::all(tx, workflow).await?.into_iter().map(|member| (member.id, member.state)).collect();
