@@ -3,9 +3,12 @@
 pub(crate) mod api_key;
 pub(crate) mod artifacts;
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
+mod confirm;
+pub(crate) mod dead;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod get;
@@ -19,6 +22,7 @@ pub(crate) mod migrate_data;
 mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
+pub(crate) mod schedule;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod store;
@@ -69,6 +73,9 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
         Command::Workflow(args) => online(args.run(environment)),
+        Command::Schedule(args) => online(args.run(environment)),
+        Command::Cache(args) => online(args.run(environment)),
+        Command::Dead(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),

@@ -101,6 +101,7 @@ impl Engine {
             name: "engine".into(),
             queues: vec![MAP_QUEUE.into()],
             handlers: Vec::new(),
+            defaults: None,
             concurrency: 1,
             version: String::new(),
         };

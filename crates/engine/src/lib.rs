@@ -5,12 +5,15 @@
 
 mod artifact;
 mod bus;
+mod cache;
 mod clock;
 mod config;
 mod cursor;
+mod dead;
 mod error;
 mod expand;
 mod explain;
+mod handlers;
 mod health;
 mod hear;
 mod id;
@@ -19,6 +22,7 @@ mod links;
 mod loops;
 mod query;
 mod queues;
+mod schedule;
 mod steer;
 mod submit;
 mod turns;
@@ -34,14 +38,17 @@ use taskloom_model::{State, TaskId, Ties, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
+pub use cache::CacheQuery;
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
 pub use config::EngineConfig;
+pub use dead::Fate;
 pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;
 pub use query::PageSpec;
+pub use schedule::SchedulePageSpec;
 pub use submit::Submitted;
-pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth};
+pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth, ScheduleFilter};
 pub use watch::Watch;
 
 /// Who asks.
@@ -83,11 +90,14 @@ struct Inner {
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
     gate_bell: tokio::sync::Notify,
+    schedule_bell: tokio::sync::Notify,
     /// The ready tasks that the last look for them found.
     seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
+    handlers: handlers::Handlers,
+    cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
     expander: expand::Expander,
 }
@@ -120,9 +130,12 @@ impl Engine {
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
                 gate_bell: tokio::sync::Notify::new(),
+                schedule_bell: tokio::sync::Notify::new(),
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
+                handlers: handlers::Handlers::default(),
+                cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),
                 expander: expand::Expander::default(),
             }),

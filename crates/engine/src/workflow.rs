@@ -47,6 +47,13 @@ impl Engine {
         let now = self.now();
         let id = self.inner.ids.next(now);
         let name = workflow.name.clone();
+        let mut workflow = workflow;
+        let defaults = self.handler_defaults().await?;
+        for node in &mut workflow.tasks {
+            self.settle_defaults(&defaults, &mut node.task);
+            // A node is a task of its own, which no other answers for.
+            node.task.cache_ttl = None;
+        }
         let (keys, mut tasks) = self.nodes(caller, workflow, &plan, id, now)?;
         self.take_turns(&mut tasks, now).await?;
         let (keys, tasks): (Arc<[String]>, Arc<[NewTask]>) = (keys.into(), tasks.into());

@@ -241,6 +241,7 @@ async fn a_map_whose_engine_dies_fans_out_once() {
         name: "lost".into(),
         queues: vec![taskloom_model::MAP_QUEUE.into()],
         handlers: vec![],
+        defaults: None,
         concurrency: 1,
         version: String::new(),
     };

@@ -3,12 +3,17 @@
 //! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
 
 mod account;
+mod cache;
+mod canonical;
 mod check;
+mod dead;
 mod error;
 mod field;
+mod handler;
 mod queue;
 pub mod reference;
 mod request;
+mod schedule;
 mod task;
 mod worker;
 mod workflow;
@@ -17,11 +22,19 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
+pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
+pub use canonical::canonical;
 pub use check::{Limits, check_queue_name};
+pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
+pub use handler::HandlerDefaults;
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
+pub use schedule::{
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
+    SchedulePage, Tick, TickCounts, TickPage,
+};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest};
+use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -20,6 +20,9 @@ use crate::state::{App, Connection};
 
 /// A JSON body, or a JSON answer.
 pub(crate) struct Json<T>(pub(crate) T);
+
+/// A JSON body that may be left out; then its default.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
 
 /// A JSON body up to the batch limit.
 pub(crate) struct LargeJson<T>(pub(crate) T);
@@ -48,20 +51,17 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     }
 }
 
-impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
     type Rejection = ApiError;
 
-    /// Nothing if the body is empty.
-    async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Option<Self>> {
-        let is_json = is_media_type(request.headers(), is_json);
-        let body = read_body(request, app, app.config.body_limit).await?;
-        if body.is_empty() {
-            return Ok(None);
+    async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            return Json::from_request(request, app).await.map(|Json(body)| Self(body));
         }
-        if !is_json {
-            return Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"));
+        if read_body(request, app, app.config.body_limit).await?.is_empty() {
+            return Ok(Self(T::default()));
         }
-        read_json(&body).map(|value| Some(Self(value)))
+        Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"))
     }
 }
 

@@ -5,16 +5,20 @@
 
 mod api_keys;
 mod auth;
+mod cache;
 mod config;
+mod dead_letters;
 mod docs;
 mod extract;
 mod health;
+mod metrics;
 mod middleware;
 mod openapi;
 mod problem;
 mod queues;
 mod rejection;
 mod routes;
+mod schedules;
 mod serve;
 mod state;
 mod streams;

@@ -17,6 +17,7 @@ use crate::routes;
         (name = "auth", description = "Logins: tokens for a password, refresh, logout"),
         (name = "tasks", description = "Submit, read, list, steer and watch tasks"),
         (name = "workflows", description = "Tasks tied by dependencies: submit, follow, cancel, run again"),
+        (name = "schedules", description = "Tasks that run by the clock"),
         (name = "users", description = "Oneself, and all users for admins"),
         (name = "api-keys", description = "Credentials for programs"),
         (name = "queues", description = "Queues, pauses and limits, for operators"),
@@ -134,6 +135,9 @@ fn can_conflict(operation_id: &str) -> bool {
         "tasks_delete",
         "tasks_submit",
         "workflows_",
+        "schedules_change",
+        "schedules_pause",
+        "schedules_resume",
         "worker_",
         "users_create",
     ];

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::permission::{Reader, Writer};
-use crate::extract::{IdempotencyKey, Json, LargeJson, Path, Query, json_response};
+use crate::extract::{IdempotencyKey, Json, LargeJson, OptionalJson, Path, Query, json_response};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -138,8 +138,7 @@ async fn retry(
     State(app): State<App>,
     writer: Writer,
     Path(id): Path<Uuid>,
-    retry: Option<Json<RetryWorkflow>>,
+    OptionalJson(retry): OptionalJson<RetryWorkflow>,
 ) -> ApiResult<Json<WorkflowVerdict>> {
-    let from = retry.and_then(|Json(retry)| retry.from);
-    Ok(Json(app.engine.retry_workflow(&writer.caller, id, from).await?))
+    Ok(Json(app.engine.retry_workflow(&writer.caller, id, retry.from).await?))
 }

@@ -4,14 +4,17 @@
 //! out here in one transaction. Methods are named resource first.
 
 mod account;
+mod cache;
 mod check;
 mod error;
+mod handler;
 mod migrate;
 mod mysql;
 mod network;
 mod postgres;
 mod queue;
 mod row;
+mod schedule;
 mod sql;
 mod sqlite;
 mod task;
@@ -31,16 +34,18 @@ use network::{Lane, Network};
 use tx::Tx;
 
 pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
+pub use cache::CacheFilter;
 pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use queue::{QueueInfo, QueueLimits};
+pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Expanded, Expansion, Filter,
-    FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note, OrderBy, PageQuery,
-    Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Scope, Spawning, StepError,
-    Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome, WorkflowSubmission,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Expanded, Expansion,
+    Filter, FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note, OrderBy,
+    PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived, Scope,
+    Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome, WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;
