@@ -258,6 +258,31 @@ async fn a_map_whose_engine_dies_fans_out_once() {
 }
 
 #[tokio::test]
+async fn a_lost_worker_holds_nothing_up() {
+    let run = Run::new(extract_map_join()).await;
+    run.run("extract", answer(&json!({"rows": [{"n": 1}, {"n": 2}]}))).await;
+    run.lab.engine.expand().await.unwrap();
+    let lost = run.claim().await;
+    run.lab.finish(run.worker, &lost[0].1, answer(&json!("first"))).await;
+    // Its worker says nothing more.
+    run.lab.advance(20);
+    run.lab.engine.reap().await.unwrap();
+    assert_eq!(run.node("join").await.state, State::Blocked);
+    run.lab.advance(3_600);
+    run.lab.engine.promote().await.unwrap();
+    let other = run.lab.worker(&["default"]).await;
+    let again = run.lab.claim(other, 10).await;
+    assert_eq!((again.len(), again[0].id, again[0].args.get()), (1, lost[1].1.id, lost[1].1.args.get()));
+    assert!(
+        !run.lab.finish(run.worker, &lost[1].1, answer(&json!("late"))).await,
+        "it is not theirs any more"
+    );
+    assert!(run.lab.finish(other, &again[0], answer(&json!("second"))).await);
+    let join = run.lab.claim(other, 10).await.pop().unwrap();
+    assert_eq!(join.args.get(), r#"[["first","second"]]"#);
+}
+
+#[tokio::test]
 async fn a_cancelled_workflow_ends_and_nothing_joins_it() {
     let mut tasks = extract_map_join();
     tasks.as_array_mut().unwrap().push(json!({"key": "other", "task": "demo.echo"}));
