@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, explain, get, health, list,
     login, logout, logs, migrate, migrate_data, prune, queue, retry, schedule, scheduler, serve, submit,
-    user, wait, worker,
+    user, wait, worker, workflow,
 };
 use crate::error::EXIT_HELP;
 
@@ -47,6 +47,7 @@ pub(crate) enum Command {
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),
     Queue(queue::Queue),
+    Workflow(workflow::WorkflowCommand),
     Health(health::Health),
     Config(config::Config),
     Migrate(migrate::Migrate),

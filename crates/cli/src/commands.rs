@@ -32,6 +32,7 @@ pub(crate) mod submit;
 pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod worker;
+pub(crate) mod workflow;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -75,6 +76,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Prune(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Workflow(args) => online(args.run(environment)),
         Command::Schedule(args) => online(args.run(environment)),
         Command::Cache(args) => online(args.run(environment)),
         Command::Dead(args) => online(args.run(environment)),

@@ -4,6 +4,7 @@ mod schedule;
 mod table;
 mod task;
 mod text;
+mod workflow;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,6 +14,7 @@ pub(crate) use schedule::{describe_schedule, schedule_table, tick_table};
 pub(crate) use table::Table;
 pub(crate) use task::{age, describe_task, duration, task_table};
 pub(crate) use text::{brief, clip, plain};
+pub(crate) use workflow::{counted, describe_workflow, workflow_table};
 
 use crate::config::Environment;
 

@@ -13,6 +13,28 @@ pub enum EngineError {
     /// It does not exist, or not for this caller.
     #[error("not found")]
     NotFound,
+    /// The workflow does not exist, or not for this caller.
+    #[error("no workflow with this id")]
+    NoWorkflow,
+    /// Nothing of the workflow failed or was revoked.
+    #[error("nothing of this workflow failed or was revoked")]
+    NothingToRetry,
+    /// A task of the workflow has to end first.
+    #[error("{} has to end first: the task {id} is {state}", .node.as_deref().unwrap_or("a task"))]
+    StillLives {
+        /// The task.
+        id: taskloom_model::TaskId,
+        /// Its node's key.
+        node: Option<String>,
+        /// Where it stands.
+        state: taskloom_model::State,
+    },
+    /// The workflow was cancelled: nothing joins it.
+    #[error("the workflow was cancelled: nothing joins it any more")]
+    WorkflowCancelled,
+    /// The task is no longer held.
+    #[error("the lease is lost: the task is no longer held under this epoch")]
+    LeaseLost,
     /// There is no such schedule, or not for this caller.
     #[error("no schedule with this id")]
     NoSchedule,
@@ -58,6 +80,10 @@ impl EngineError {
             Self::NoSchedule => Problem::new(Code::NotFound, self.to_string()),
             Self::ScheduleBusy => Problem::new(Code::Conflict, self.to_string()),
             Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
+            Self::NoWorkflow => Problem::new(Code::NotFound, self.to_string()),
+            Self::NothingToRetry | Self::WorkflowCancelled => Problem::new(Code::Conflict, self.to_string()),
+            Self::StillLives { .. } => Problem::new(Code::TaskNotEnded, self.to_string()),
+            Self::LeaseLost => Problem::new(Code::LeaseLost, self.to_string()),
             Self::UniqueKeyTaken { .. } => Problem::new(Code::UniqueKeyTaken, self.to_string()),
             Self::BadCursor => Problem::new(Code::Malformed, self.to_string()),
             Self::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch, self.to_string()),

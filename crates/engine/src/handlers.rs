@@ -13,7 +13,7 @@ use crate::Engine;
 const FRESH: Duration = Duration::from_secs(3);
 
 /// What is known of handlers' defaults.
-type Known = Arc<HashMap<String, HandlerDefaults>>;
+pub(crate) type Known = Arc<HashMap<String, HandlerDefaults>>;
 
 /// The defaults as they were read last.
 #[derive(Default)]

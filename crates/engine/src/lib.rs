@@ -11,11 +11,13 @@ mod config;
 mod cursor;
 mod dead;
 mod error;
+mod expand;
 mod explain;
 mod handlers;
 mod health;
 mod hear;
 mod id;
+mod inputs;
 mod links;
 mod loops;
 mod prune;
@@ -28,6 +30,7 @@ mod turns;
 mod watch;
 mod worker_api;
 mod worker_check;
+mod workflow;
 
 use std::sync::Arc;
 
@@ -98,6 +101,7 @@ struct Inner {
     cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
     prune_floors: prune::Floors,
+    expander: expand::Expander,
 }
 
 impl Engine {
@@ -137,6 +141,7 @@ impl Engine {
                 cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),
                 prune_floors: prune::Floors::default(),
+                expander: expand::Expander::default(),
             }),
         }
     }

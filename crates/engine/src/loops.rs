@@ -29,6 +29,7 @@ impl Engine {
         tracker.spawn(run("fire", self.clone(), shutdown.clone(), Engine::fire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
+        tracker.spawn(self.clone().expand_loop(shutdown.clone()));
         tracker
     }
 

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-use taskloom_model::{CacheOutcome, DEFAULT_QUEUE, Life, TaskId, Ties, Timestamp};
-use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
+use taskloom_model::{CacheOutcome, DEFAULT_QUEUE, Life, SessionId, TaskId, Ties, Timestamp, WorkflowId};
+use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task, TaskRef};
 use taskloom_store::{
-    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
+    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Spawning, Stepped, Submission,
+    SubmitOutcome,
 };
 
 use crate::cache::signature;
+use crate::handlers::Known;
 use crate::queues::micros;
-use crate::{Caller, Engine, EngineError};
+use crate::{Caller, Engine, EngineError, inputs};
 
 /// The answer to a submission.
 #[derive(Debug)]
@@ -22,6 +25,17 @@ pub struct Submitted {
     pub task: Task,
     /// Whether it is new.
     pub created: bool,
+}
+
+/// The running task on whose behalf others are submitted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spawner {
+    /// The worker's boot that holds it.
+    pub(crate) session: SessionId,
+    /// The task, under its claim.
+    pub(crate) parent: TaskRef,
+    /// The workflow that it belongs to, and its children with it.
+    pub(crate) workflow: Option<WorkflowId>,
 }
 
 impl Engine {
@@ -63,30 +77,28 @@ impl Engine {
         caller: &Caller,
         tasks: Vec<SubmitTask>,
         idempotency_key: Option<&str>,
-        parent_id: Option<TaskId>,
+        spawner: Option<Spawner>,
         batch: bool,
     ) -> Result<Vec<Task>, EngineError> {
         self.check(&tasks, self.now(), batch)?;
         let idempotency = idempotency_key.map(|key| idempotency(caller, key, &tasks)).transpose()?;
         let defaults = self.handler_defaults().await?;
         let now = self.now();
-        let mut tasks: Vec<NewTask> = tasks
-            .into_iter()
-            .map(|mut task| {
-                if let Some(alias) = self.inner.config.aliases.get(&task.task) {
-                    task.task.clone_from(alias);
-                }
-                if let Some(defaults) = defaults.get(&task.task) {
-                    defaults.fill(&mut task);
-                }
-                task
-            })
-            .map(|task| self.complete(caller, task, parent_id, now))
-            .collect();
-        self.take_turns(&mut tasks, now).await?;
-        let tasks: Arc<[NewTask]> = tasks.into();
+        let mut made = Vec::with_capacity(tasks.len());
+        for (index, mut task) in tasks.into_iter().enumerate() {
+            let has_inputs = inputs::prepare(&mut task)
+                .map_err(|error| EngineError::Fields(vec![placed(error, index, batch)]))?;
+            self.settle_defaults(&defaults, &mut task);
+            let task = self.complete(caller, task, spawner.map(|spawner| spawner.parent.id), now);
+            let workflow_id = spawner.and_then(|spawner| spawner.workflow);
+            let ties = task.ties.with_if(Ties::INPUTS, has_inputs);
+            let ties = ties.with_if(Ties::WORKFLOW, workflow_id.is_some());
+            made.push(NewTask { workflow_id, ties, ..task });
+        }
+        self.take_turns(&mut made, now).await?;
+        let tasks: Arc<[NewTask]> = made.into();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
-        match self.inner.store.task_submit(submission).await? {
+        match self.send(submission, spawner).await? {
             SubmitOutcome::Done { made, steps } => {
                 self.announce_new(&tasks, &made);
                 self.announce(&steps);
@@ -105,6 +117,31 @@ impl Engine {
                 let place = batch.then(|| format!("tasks.{index}"));
                 Err(EngineError::UniqueKeyTaken { holder, place })
             }
+        }
+    }
+
+    /// Resolves the handler's alias and fills in what the handler says its tasks get.
+    pub(crate) fn settle_defaults(&self, defaults: &Known, task: &mut SubmitTask) {
+        if let Some(alias) = self.inner.config.aliases.get(&task.task) {
+            task.task.clone_from(alias);
+        }
+        if let Some(defaults) = defaults.get(&task.task) {
+            defaults.fill(task);
+        }
+    }
+
+    async fn send(
+        &self,
+        submission: Submission,
+        spawner: Option<Spawner>,
+    ) -> Result<SubmitOutcome, EngineError> {
+        let Some(Spawner { session, parent, .. }) = spawner else {
+            return Ok(self.inner.store.task_submit(submission).await?);
+        };
+        match self.inner.store.task_spawn(session, parent, submission).await? {
+            Spawning::Submitted(outcome) => Ok(outcome),
+            Spawning::LeaseLost => Err(EngineError::LeaseLost),
+            Spawning::Cancelled => Err(EngineError::WorkflowCancelled),
         }
     }
 
@@ -178,7 +215,8 @@ impl Engine {
         }
     }
 
-    fn announce_new(&self, tasks: &[NewTask], made: &[Made]) {
+    /// Tells claimers of new tasks.
+    pub(crate) fn announce_new(&self, tasks: &[NewTask], made: &[Made]) {
         let steps: Vec<Stepped> = tasks
             .iter()
             .zip(made)
@@ -254,14 +292,19 @@ fn millis(seconds: f64) -> u64 {
     (seconds * 1_000.0).ceil() as u64
 }
 
-fn idempotency(caller: &Caller, key: &str, tasks: &[SubmitTask]) -> Result<Idempotency, EngineError> {
+/// The key, with what it is sent for.
+pub(crate) fn idempotency(
+    caller: &Caller,
+    key: &str,
+    request: &impl Serialize,
+) -> Result<Idempotency, EngineError> {
     if key.is_empty() || key.len() > 200 || key.chars().any(char::is_control) {
         let rule = "1 to 200 printable characters";
         let mut error = FieldError::body("Idempotency-Key", "bad_header", rule);
         error.loc = vec!["header".into(), "Idempotency-Key".into()];
         return Err(EngineError::Fields(vec![error]));
     }
-    let text = serde_json::to_vec(tasks).unwrap_or_default();
+    let text = serde_json::to_vec(request).unwrap_or_default();
     let request_hash = Sha256::digest(&text).into();
     Ok(Idempotency { user_id: caller.user_id, key: key.to_owned(), request_hash })
 }
@@ -280,6 +323,7 @@ fn fresh(task: &NewTask, life: &Life, now: Timestamp) -> Task {
     made.max_attempts = task.max_attempts;
     made.model_id.clone_from(&task.model_id);
     made.parent_id = task.parent_id;
+    made.workflow_id = task.workflow_id;
     made.schedule_id = task.schedule_id;
     made.parent_ids.clone_from(&task.depends_on);
     made.parent_ids.sort_unstable();

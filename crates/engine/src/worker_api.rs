@@ -18,6 +18,7 @@ use taskloom_store::{
     BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, Hint, NewWorker, Note, StoreError,
 };
 
+use crate::submit::Spawner;
 use crate::worker_check::{check_hello, check_news, check_outcome, check_range};
 use crate::{Caller, Engine, EngineError};
 
@@ -247,11 +248,12 @@ impl Engine {
             now: self.now(),
             hints,
         };
-        let claims = self.inner.store.task_claim(spec).await.map_err(|e| self.failed(&e))?;
+        let mut claims = self.inner.store.task_claim(spec).await.map_err(|e| self.failed(&e))?;
         if claims.unknown {
             self.inner.sessions.remove(request.session);
             return Err(WorkerError::UnknownSession);
         }
+        self.fill_inputs(request.session, &mut claims).await;
         self.announce(&claims.expired);
         if self.is_watched() {
             for task in &claims.claimed {
@@ -371,14 +373,15 @@ impl WorkerApi for Engine {
     async fn spawn(&self, spawn: Spawn) -> Result<Vec<Task>, WorkerError> {
         let Spawn { session, parent, tasks } = spawn;
         check_range("tasks", tasks.len() as u64, 1, self.inner.config.limits.batch as u64)?;
-        let store = &self.inner.store;
-        if !store.task_held(session, parent).await.map_err(|e| self.failed(&e))? {
-            return Err(WorkerError::LeaseLost);
-        }
-        let owner = store.task_owner(parent.id).await.map_err(|e| self.failed(&e))?;
-        let user_id = owner.ok_or(WorkerError::LeaseLost)?;
+        let family = self.inner.store.task_family(parent.id).await.map_err(|e| self.failed(&e))?;
+        let (user_id, workflow) = family.ok_or(WorkerError::LeaseLost)?;
         let caller = Caller { user_id, all: false };
-        self.submit_all(&caller, tasks, None, Some(parent.id), true).await.map_err(|error| refusal(&error))
+        let spawner = Spawner { session, parent, workflow };
+        let spawned = self.submit_all(&caller, tasks, None, Some(spawner), true).await;
+        spawned.map_err(|error| match error {
+            EngineError::LeaseLost => WorkerError::LeaseLost,
+            error => refusal(&error),
+        })
     }
 
     async fn put_artifact(&self, put: ArtifactPut, file: &Path) -> Result<Artifact, WorkerError> {

@@ -5,6 +5,7 @@
 
 mod bucket;
 mod cache;
+mod dag;
 mod held;
 mod life;
 mod machine;
@@ -19,6 +20,7 @@ mod time;
 
 pub use bucket::Bucket;
 pub use cache::{CacheOutcome, Cached};
+pub use dag::{Dag, DagError, Node};
 pub use life::{AttemptEnd, AttemptOutcome, Life, Limit, Limits, Phase, Rules, Wait};
 pub use machine::{
     Action, CRASH_CAP, Effect, Finish, ParentEnd, ParentPolicy, REFUND_CAP, Refusal, Start, Transition, next,
@@ -42,6 +44,8 @@ pub type TaskId = uuid::Uuid;
 pub type ScheduleId = uuid::Uuid;
 /// Identifies one boot of one worker.
 pub type SessionId = uuid::Uuid;
+/// Identifies a workflow: a UUIDv7.
+pub type WorkflowId = uuid::Uuid;
 /// Identifies a user.
 pub type UserId = uuid::Uuid;
 
@@ -49,3 +53,7 @@ pub type UserId = uuid::Uuid;
 pub const DEFAULT_QUEUE: &str = "default";
 /// The queues every installation has, in the order a worker without `--queues` serves them.
 pub const BUILT_IN_QUEUES: [&str; 3] = ["high_priority", DEFAULT_QUEUE, "low_priority"];
+/// Where maps wait for the engine, which fans them out itself; no name that a user can give.
+pub const MAP_QUEUE: &str = "@map";
+/// What maps are, in the place of a handler.
+pub const MAP_HANDLER: &str = "workflow.map";

@@ -1,4 +1,4 @@
-//! The state machine: transitions T1 to T15 of ARCHITECTURE.md as one pure function.
+//! The state machine: transitions T1 to T16 of ARCHITECTURE.md as one pure function.
 
 use std::time::Duration;
 
@@ -54,6 +54,7 @@ pub enum ParentPolicy {
     /// The child fails.
     Fail,
     /// The child runs all the same.
+    #[serde(rename = "continue", alias = "run")]
     Run,
 }
 
@@ -61,7 +62,9 @@ impl std::str::FromStr for ParentPolicy {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|p| p.name() == text).ok_or("one of skip, fail, run")
+        // It was called so before workflows came.
+        let text = if text == "run" { "continue" } else { text };
+        Self::ALL.into_iter().find(|p| p.name() == text).ok_or("one of skip, fail, continue")
     }
 }
 
@@ -74,7 +77,7 @@ impl ParentPolicy {
         match self {
             Self::Skip => "skip",
             Self::Fail => "fail",
-            Self::Run => "run",
+            Self::Run => "continue",
         }
     }
 }
@@ -126,6 +129,16 @@ pub enum Action {
     ParentEnded(ParentEnd),
     /// T11: an operator wants it to run again.
     Retry,
+    /// T11 within a workflow: it runs again behind parents that run again, or have not ended.
+    RetryBehind {
+        /// How many those are.
+        parents: u32,
+    },
+    /// T16: a parent has fanned out, or runs again, and is waited for so many times more.
+    MoreParents {
+        /// How many edges came to be open.
+        edges: u32,
+    },
     /// T14: a user wants a waiting task to run at another time, or in another place in line.
     Move {
         /// The new time; `None` leaves it.
@@ -172,7 +185,7 @@ pub enum Effect {
 /// One step of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// The number in ARCHITECTURE.md's table, 2 to 15.
+    /// The number in ARCHITECTURE.md's table, 2 to 16.
     pub rule: u8,
     /// What becomes of the task.
     pub effect: Effect,
@@ -222,7 +235,9 @@ pub fn next(
         Action::Reap { grace } => reap(life, rules, grace, now, random),
         Action::Drain { epoch } => Held::by_epoch(life, epoch).map(|held| held.drain(rules, now)),
         Action::ParentEnded(end) => parent_ended(life, rules, end, now),
-        Action::Retry => retry(life, rules),
+        Action::Retry => retry(life, rules, 0),
+        Action::RetryBehind { parents } => retry(life, rules, parents),
+        Action::MoreParents { edges } => more_parents(life, edges),
         Action::Move { run_at } => moved(life, rules, run_at, now),
         Action::Admit => admit(life, rules),
         Action::Purge { retention } => purge(life, retention, now),
@@ -352,13 +367,28 @@ fn parent_ended(life: &Life, rules: &Rules, end: ParentEnd, now: Timestamp) -> R
     Ok(step(10, Life { phase, ..*life }))
 }
 
-fn retry(life: &Life, rules: &Rules) -> Result<Transition, Refusal> {
+fn retry(life: &Life, rules: &Rules, parents: u32) -> Result<Transition, Refusal> {
     if !life.state().is_terminal() {
         return Err(Refusal::NotTerminal);
     }
     // Whatever was spent is forgiven: the task gets all its attempts again.
     let refunds = life.attempt;
-    Ok(step(11, Life { epoch: life.epoch + 1, crashes: 0, refunds, phase: ready(rules.limits), ..*life }))
+    let phase = match parents {
+        0 => ready(rules.limits),
+        deps_left => Phase::Blocked { deps_left, run_at: None },
+    };
+    Ok(step(11, Life { epoch: life.epoch + 1, crashes: 0, refunds, phase, ..*life }))
+}
+
+fn more_parents(life: &Life, edges: u32) -> Result<Transition, Refusal> {
+    match life.phase {
+        Phase::Blocked { deps_left, run_at } => {
+            let deps_left = deps_left.saturating_add(edges);
+            Ok(step(16, Life { phase: Phase::Blocked { deps_left, run_at }, ..*life }))
+        }
+        Phase::Ended { .. } => Err(Refusal::Terminal),
+        _ => Err(Refusal::WrongState),
+    }
 }
 
 fn moved(

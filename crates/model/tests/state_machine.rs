@@ -29,6 +29,8 @@ enum Draw {
     Drain(u32),
     Parent(ParentEnd),
     Retry,
+    RetryBehind(u32),
+    MoreParents(u32),
     Move(Option<u64>),
     Admit,
     Purge,
@@ -65,6 +67,8 @@ fn draw() -> impl Strategy<Value = Draw> {
         2 => stale.prop_map(Draw::Drain),
         2 => parent().prop_map(Draw::Parent),
         1 => Just(Draw::Retry),
+        1 => (0u32..3).prop_map(Draw::RetryBehind),
+        1 => (1u32..3).prop_map(Draw::MoreParents),
         1 => prop::option::of(0u64..200).prop_map(Draw::Move),
         3 => Just(Draw::Admit),
         1 => Just(Draw::Purge),
@@ -95,6 +99,8 @@ fn action(draw: &Draw, life: &Life) -> Action {
         Draw::Drain(off) => Action::Drain { epoch: life.epoch.wrapping_sub(off) },
         Draw::Parent(end) => Action::ParentEnded(end),
         Draw::Retry => Action::Retry,
+        Draw::RetryBehind(parents) => Action::RetryBehind { parents },
+        Draw::MoreParents(edges) => Action::MoreParents { edges },
         Draw::Move(run_at) => {
             Action::Move { run_at: run_at.map(|s| Timestamp::MIN.plus(Duration::from_secs(s))) }
         }
@@ -276,6 +282,25 @@ fn a_drained_attempt_is_refunded_and_ready_at_once() {
     assert!(life.has_attempts_left(&rules));
 }
 
+#[test]
+fn a_retry_behind_parents_waits_for_each_and_keeps_what_it_was() {
+    let rules = plain_rules(2);
+    let now = Timestamp::MIN;
+    let failed = run(&rules, now);
+    let failed = apply(&failed, &rules, Action::Finish { epoch: failed.epoch, finish: Finish::Fatal }, now);
+    let mut life = apply(&failed, &rules, Action::RetryBehind { parents: 1 }, now);
+    assert_eq!((life.epoch, life.attempt, life.refunds), (failed.epoch + 1, 1, 1));
+    life = apply(&life, &rules, Action::MoreParents { edges: 2 }, now);
+    for left in [2, 1, 0] {
+        life = apply(&life, &rules, Action::ParentEnded(ParentEnd::Satisfied), now);
+        let expected =
+            if left == 0 { Phase::Ready } else { Phase::Blocked { deps_left: left, run_at: None } };
+        assert_eq!(life.phase, expected);
+    }
+    assert_eq!(next(&life, &rules, Action::MoreParents { edges: 1 }, now, 0.0), Err(Refusal::WrongState));
+    assert_eq!(next(&life, &rules, Action::RetryBehind { parents: 1 }, now, 0.0), Err(Refusal::NotTerminal));
+}
+
 /// All steps between states that the machine can take, found by walking lives with every action from every state.
 fn reachable() -> BTreeSet<(u8, State, State)> {
     let mut found = BTreeSet::new();
@@ -339,6 +364,8 @@ fn every_action(life: &Life) -> Vec<Action> {
         Action::ParentEnded(ParentEnd::Satisfied),
         Action::Retry,
         Action::Admit,
+        Action::RetryBehind { parents: 2 },
+        Action::MoreParents { edges: 2 },
         Action::Move { run_at: None },
         Action::Move { run_at: Some(Timestamp::MIN) },
         Action::Move { run_at: Some(Timestamp::MAX) },

@@ -88,6 +88,13 @@ impl FieldError {
         Self { loc: vec!["body".into(), field.into()], msg: msg.into(), kind: kind.into() }
     }
 
+    /// The same of a task in a list: `body.tasks.<place>.<field>`.
+    #[must_use]
+    pub fn at_task(mut self, place: usize) -> Self {
+        self.loc.splice(1..1, ["tasks".to_owned(), place.to_string()]);
+        self
+    }
+
     /// An error at `query.<field>`.
     pub fn query(field: &str, kind: &str, msg: impl Into<String>) -> Self {
         Self { loc: vec!["query".into(), field.into()], msg: msg.into(), kind: kind.into() }

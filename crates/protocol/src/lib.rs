@@ -13,11 +13,13 @@ mod field;
 mod handler;
 mod prune;
 mod queue;
+pub mod reference;
 mod request;
 mod schedule;
 mod task;
 mod text;
 mod worker;
+mod workflow;
 
 pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
@@ -47,4 +49,8 @@ pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,
     FinishAnswer, FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn,
     SpawnAnswer, TaskRef, WorkerApi, WorkerError, WorkerInfo,
+};
+pub use workflow::{
+    Keyed, MAX_EDGES, MapOver, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowNode, WorkflowPage,
+    WorkflowPlan, WorkflowSubmitted, WorkflowTask, WorkflowVerdict, status_of,
 };

@@ -76,7 +76,7 @@ pub struct SubmitTask {
     /// Tasks that must succeed first, up to 1,000.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Uuid>,
-    /// What to do when one of them does not: `skip` (revoke), `fail` or `run`.
+    /// What to do when one of them does not: `skip` (revoke), `fail` or `continue`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "skip")]
     pub on_parent_failure: Option<ParentPolicy>,

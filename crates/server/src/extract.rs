@@ -170,13 +170,16 @@ fn refuse_path(rejection: &PathRejection) -> ApiError {
 }
 
 async fn json_body(request: Request<Body>, app: &App, limit: usize) -> ApiResult<Bytes> {
-    let is_json = |m: &str| {
-        m == "application/json" || m.eq_ignore_ascii_case("application/json") || m.ends_with("+json")
-    };
     if !is_media_type(request.headers(), is_json) {
         return Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"));
     }
     read_body(request, app, limit).await
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json"
+        || media_type.eq_ignore_ascii_case("application/json")
+        || media_type.ends_with("+json")
 }
 
 /// Whether the media type, without its parameters, is the right one.

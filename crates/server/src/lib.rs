@@ -27,6 +27,7 @@ mod tasks;
 mod users;
 mod worker;
 mod workers;
+mod workflows;
 
 pub use auth::password::{HashError, hash_password};
 pub use auth::throttle::ThrottleConfig;

@@ -16,6 +16,7 @@ use crate::routes;
     tags(
         (name = "auth", description = "Logins: tokens for a password, refresh, logout"),
         (name = "tasks", description = "Submit, read, list, steer and watch tasks"),
+        (name = "workflows", description = "Tasks tied by dependencies: submit, follow, cancel, run again"),
         (name = "schedules", description = "Tasks that run by the clock"),
         (name = "users", description = "Oneself, and all users for admins"),
         (name = "api-keys", description = "Credentials for programs"),
@@ -110,7 +111,7 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
     }
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
     // An idempotency key can outlive its task.
-    if id.starts_with("tasks_submit") {
+    if id.starts_with("tasks_submit") || id == "workflows_submit" {
         statuses.push("404");
     }
     if can_conflict(&id) {
@@ -134,6 +135,7 @@ fn can_conflict(operation_id: &str) -> bool {
         "tasks_retry",
         "tasks_delete",
         "tasks_submit",
+        "workflows_",
         "schedules_change",
         "schedules_pause",
         "schedules_resume",

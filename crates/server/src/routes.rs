@@ -13,7 +13,7 @@ use crate::middleware::Front;
 use crate::state::{App, AppState};
 use crate::{
     admin, api_keys, auth, cache, dead_letters, docs, health, metrics, openapi, queues, schedules, tasks,
-    users, worker, workers,
+    users, worker, workers, workflows,
 };
 
 /// Everything below `/api/v1`, with its description.
@@ -23,6 +23,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .nest("/api/v1", users::routes())
         .nest("/api/v1", api_keys::routes())
         .nest("/api/v1", tasks::routes())
+        .nest("/api/v1", workflows::routes())
         .nest("/api/v1", queues::routes())
         .nest("/api/v1", schedules::routes())
         .nest("/api/v1", dead_letters::routes())

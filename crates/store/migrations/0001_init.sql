@@ -152,6 +152,26 @@ CREATE TABLE edges (
 ) {clustered};
 CREATE INDEX edges_by_child ON edges (child_id, parent_id);
 
+CREATE TABLE workflows (
+    id {uuid} NOT NULL PRIMARY KEY,
+    user_id {uuid} NOT NULL,
+    name {text},
+    created_at {int} NOT NULL,
+    -- Nothing joins it any more, until somebody retries it.
+    cancelled_at {int}
+);
+CREATE INDEX workflows_by_user ON workflows (user_id, id);
+
+-- The tasks of a workflow: its nodes have a key, the children of a map its key and their place, and those that handlers
+-- submitted neither.
+CREATE TABLE workflow_tasks (
+    workflow_id {uuid} NOT NULL,
+    task_id {uuid} NOT NULL,
+    node {name},
+    item {int},
+    PRIMARY KEY (workflow_id, task_id)
+) {clustered};
+
 -- Tasks that expire, so that the sweep need not look at those that do not.
 CREATE TABLE expiries (
     expires_at {int} NOT NULL,

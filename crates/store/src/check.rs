@@ -71,6 +71,12 @@ const RULES: &[(&str, &str)] = &[
         "an attempt is in the history once",
         "SELECT count(*) FROM attempts a JOIN running n ON n.id = a.task_id WHERE a.epoch >= n.epoch",
     ),
+    (
+        "what belongs to a workflow is a task of it",
+        "SELECT count(*) FROM workflow_tasks w WHERE NOT EXISTS
+           (SELECT 1 FROM tasks t WHERE t.id = w.task_id AND t.workflow_id = w.workflow_id)
+         OR NOT EXISTS (SELECT 1 FROM workflows f WHERE f.id = w.workflow_id)",
+    ),
 ];
 
 impl Store {

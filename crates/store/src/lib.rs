@@ -43,10 +43,11 @@ pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use queue::{Full, QueueInfo, QueueLimits, QueueTerms};
 pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
-    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Filter,
-    FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position,
-    QueueDepth, Rate, Rejected, Request, Revived, Scope, StepError, Stepped, Submission, SubmitOutcome,
-    TOTAL_CAP,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Expanded,
+    Expansion, Filter, FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note,
+    OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived,
+    Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome,
+    WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

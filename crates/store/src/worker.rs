@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskloom_model::{Action, SessionId, TaskId, Timestamp};
+use taskloom_model::{Action, MAP_QUEUE, SessionId, TaskId, Timestamp};
 use taskloom_protocol::{Artifact, Register, TaskRef, WorkerInfo};
 
 use crate::Store;
@@ -104,11 +104,13 @@ impl Store {
         self.scan(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT session, name, queues, handlers, concurrency, version, started_at, last_seen, draining
-                     FROM workers WHERE left_at IS NULL AND last_seen > ? ORDER BY last_seen DESC LIMIT 1000";
+                     FROM workers WHERE left_at IS NULL AND last_seen > ? AND queues <> ? ORDER BY last_seen DESC LIMIT 1000";
                 // One that is silent for a day is history.
                 let oldest = now.minus(Duration::from_secs(86_400));
                 let read = |row: &mut Row<'_>| read_worker(row, lease, now);
-                tx.rows(sql, params![oldest], read).await
+                // The engine's own, which fan maps out, are nobody's to steer.
+                let own = format!("[\"{MAP_QUEUE}\"]");
+                tx.rows(sql, params![oldest, &own], read).await
             })
         })
         .await

@@ -36,7 +36,8 @@ fn standing(task: &Task) -> String {
     }
 }
 
-fn tone(status: Status) -> Tone {
+/// The tone of a status.
+pub(super) fn tone(status: Status) -> Tone {
     match status {
         Status::Pending => Tone::Faint,
         Status::Running => Tone::Busy,

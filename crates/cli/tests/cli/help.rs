@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 45] = [
     "",
     "dev",
     "serve",
@@ -23,6 +23,13 @@ const COMMANDS: [&str; 38] = [
     "cache",
     "cache list",
     "cache purge",
+    "workflow",
+    "workflow submit",
+    "workflow get",
+    "workflow wait",
+    "workflow list",
+    "workflow cancel",
+    "workflow retry",
     "login",
     "logout",
     "api-key",

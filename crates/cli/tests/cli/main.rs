@@ -10,3 +10,4 @@ mod support;
 mod tasks;
 mod watching;
 mod workers;
+mod workflows;

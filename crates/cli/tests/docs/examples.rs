@@ -79,6 +79,7 @@ documents! {
     quick_start: "docs/quick-start.md",
     api: "docs/api.md",
     worker_protocol: "docs/worker-protocol.md",
+    workflows: "docs/workflows.md",
     collect_http: "docs/collect-http.md",
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",

@@ -92,6 +92,10 @@ impl Lab {
         self.engine.get(&ADMIN, id).await.unwrap().state
     }
 
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.engine.clock().now()
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

@@ -15,3 +15,4 @@ mod stream;
 mod tasks;
 mod tokens;
 mod worker;
+mod workflows;

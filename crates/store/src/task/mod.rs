@@ -15,6 +15,7 @@ mod steer;
 mod step;
 mod submit;
 mod sweep;
+mod workflow;
 
 pub(crate) use beat::LOG_LINES;
 pub use beat::{BeatItem, BeatResult};
@@ -35,3 +36,6 @@ pub use submit::{
 };
 pub(crate) use submit::{Gatherer, submit};
 pub use sweep::QueueDepth;
+pub use workflow::{
+    Expanded, Expansion, NewWorkflow, ResultSize, RetryRefused, Spawning, WorkflowOutcome, WorkflowSubmission,
+};

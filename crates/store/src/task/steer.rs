@@ -1,6 +1,8 @@
 //! Changes by users to tasks that wait or run.
 
-use taskloom_model::{Action, Effect, Life, Priority, Refusal, State, TaskId, Timestamp, Transition, next};
+use taskloom_model::{
+    Action, Effect, Life, Priority, Refusal, State, TaskId, Ties, Timestamp, Transition, next,
+};
 use taskloom_protocol::Json;
 
 use super::gate::settle;
@@ -38,6 +40,10 @@ impl Store {
                 let Some(standing) = load(tx, id).await? else { return Ok(Err(StepError::NotFound)) };
                 if !scope.sees(&standing) {
                     return Ok(Err(StepError::NotFound));
+                }
+                if standing.ties.has(Ties::MAP) && change.queue.is_some() {
+                    // Only the engine knows what to do with it.
+                    return Ok(Err(StepError::Refused(Refusal::WrongState)));
                 }
                 let before = standing.life;
                 let action = Action::Move { run_at: change.run_at };

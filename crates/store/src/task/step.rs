@@ -120,7 +120,11 @@ pub(crate) async fn step(
     if !request.scope.sees(&standing) {
         return Ok(Err(StepError::NotFound));
     }
-    if request.action == Action::Retry
+    if request.action == Action::Retry && is_done_map(&standing) {
+        // Fanning out again is the workflow's to do, which takes the children from before away.
+        return Ok(Err(StepError::Refused(Refusal::WrongState)));
+    }
+    if matches!(request.action, Action::Retry | Action::RetryBehind { .. })
         && let Some(holder) = regain_unique_key(tx, request.id, &standing, now).await?
     {
         return Ok(Err(StepError::UniqueKeyTaken { holder }));
@@ -135,6 +139,11 @@ pub(crate) async fn step(
         }
         Err(refusal) => Ok(Err(StepError::Refused(refusal))),
     }
+}
+
+/// Whether it has fanned out.
+fn is_done_map(standing: &Standing) -> bool {
+    standing.ties.has(Ties::MAP) && standing.life.state() == State::Succeeded
 }
 
 /// Writes what the state machine decided, and what follows from it for children.
@@ -196,7 +205,12 @@ async fn write_transition(
     let last_run = trace.run;
     let after = match transition.effect {
         Effect::Become(after) => after,
-        Effect::Forget => return forget(tx, id, &before, place, ties, steps).await,
+        Effect::Forget => {
+            if ties.has(Ties::WORKFLOW) {
+                super::workflow::leave(tx, id).await?;
+            }
+            return forget(tx, id, &before, place, ties, steps).await;
+        }
     };
     if std::mem::discriminant(&before.phase) == std::mem::discriminant(&after.phase) {
         update(tx, id, &before, &after).await?;

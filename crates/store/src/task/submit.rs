@@ -9,6 +9,7 @@ pub(crate) mod unique_key;
 
 pub use cache::CacheKey;
 pub(crate) use gather::Gatherer;
+pub(super) use parents::hold;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -379,7 +380,8 @@ async fn let_in(
     Ok(steps)
 }
 
-async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
+/// What the key was used for before.
+pub(super) async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
     let sql = "SELECT request_hash, task_ids FROM idempotency WHERE user_id = ? AND idem_key = ?";
     let known = tx
         .row(sql, params![idempotency.user_id, &idempotency.key], |row| {
@@ -395,7 +397,13 @@ async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitO
     }))
 }
 
-async fn remember(tx: &mut Tx, idempotency: &Idempotency, ids: &[TaskId], now: Timestamp) -> Result<()> {
+/// Notes what the key was used for.
+pub(super) async fn remember(
+    tx: &mut Tx,
+    idempotency: &Idempotency,
+    ids: &[TaskId],
+    now: Timestamp,
+) -> Result<()> {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let ids = serde_json::to_string(&ids).unwrap_or_default();
     let Idempotency { user_id, key, request_hash } = idempotency;

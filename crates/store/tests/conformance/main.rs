@@ -15,3 +15,4 @@ mod repeats;
 mod sqlite_file;
 mod support;
 mod transfers;
+mod workflows;

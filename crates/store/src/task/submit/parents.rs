@@ -21,7 +21,10 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
     let mut parents: Vec<TaskId> = tasks.iter().flat_map(|task| task.depends_on.iter().copied()).collect();
     parents.sort_unstable();
     parents.dedup();
-    let mut held = HashSet::new();
+    // Those that come with this submission cannot have ended.
+    let here: HashMap<TaskId, UserId> = tasks.iter().map(|task| (task.id, task.user_id)).collect();
+    let own: Vec<TaskId> = parents.extract_if(.., |parent| here.contains_key(parent)).collect();
+    let mut held: HashSet<TaskId> = own.iter().copied().collect();
     if tx.is_shared() {
         for parent in &parents {
             if hold(tx, *parent).await? {
@@ -32,8 +35,9 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
     let sql = "SELECT t.id, t.user_id, o.state FROM tasks t LEFT JOIN outcomes o ON o.id = t.id
          WHERE t.deleted_at IS NULL AND t.id";
     let read = |row: &mut Row<'_>| Ok((row.next()?, (row.next()?, row.opt_word()?)));
-    let found: HashMap<TaskId, (UserId, Option<State>)> =
+    let mut found: HashMap<TaskId, (UserId, Option<State>)> =
         tx.rows_in(sql, &[], &parents, "", read).await?.into_iter().collect();
+    found.extend(own.into_iter().filter_map(|id| here.get(&id).map(|user| (id, (*user, None)))));
     for (index, task) in tasks.iter().enumerate() {
         let is_theirs = |parent: &TaskId| found.get(parent).is_some_and(|(user, _)| *user == task.user_id);
         if let Some(parent) = task.depends_on.iter().find(|parent| !is_theirs(parent)) {
@@ -49,7 +53,7 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
 }
 
 /// Locks the row in which a live parent stands; false if it has ended, or does not exist.
-async fn hold(tx: &mut Tx, parent: TaskId) -> Result<bool> {
+pub(in crate::task) async fn hold(tx: &mut Tx, parent: TaskId) -> Result<bool> {
     for sql in [
         "SELECT 1 FROM running WHERE id = ?",
         "SELECT 1 FROM ready WHERE queue = (SELECT queue FROM tasks WHERE id = ?)
