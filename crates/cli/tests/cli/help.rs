@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 42] = [
     "",
     "dev",
     "serve",
@@ -16,6 +16,17 @@ const COMMANDS: [&str; 31] = [
     "artifacts",
     "cancel",
     "retry",
+    "schedule",
+    "schedule create",
+    "schedule list",
+    "schedule get",
+    "schedule update",
+    "schedule delete",
+    "schedule run",
+    "schedule pause",
+    "schedule resume",
+    "schedule ticks",
+    "schedule preview",
     "login",
     "logout",
     "api-key",

@@ -80,6 +80,7 @@ documents! {
     api: "docs/api.md",
     worker_protocol: "docs/worker-protocol.md",
     collect_http: "docs/collect-http.md",
+    schedules: "docs/schedules.md",
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",
     deployment: "docs/deployment.md",

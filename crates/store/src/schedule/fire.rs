@@ -253,6 +253,7 @@ async fn make(tx: &mut Tx, tasks: Vec<NewTask>, now: Timestamp) -> Result<Vec<St
             queue: task.queue.clone(),
             priority: task.priority,
             band: task.band(),
+            ties: task.ties,
             before: life.state(),
             life,
         });
