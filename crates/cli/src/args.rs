@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     api_key, artifacts, cancel, completions, config, dev, doctor, get, health, list, login, logout, logs,
-    migrate, migrate_data, retry, schedule, scheduler, serve, submit, user, wait, worker,
+    migrate, migrate_data, queue, retry, schedule, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -42,6 +42,7 @@ pub(crate) enum Command {
     Login(login::Login),
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),
+    Queue(queue::Queue),
     Health(health::Health),
     Config(config::Config),
     Migrate(migrate::Migrate),

@@ -51,9 +51,8 @@ impl EngineError {
             Self::Fields(errors) => Problem::fields(errors.clone()),
             Self::NotFound => Problem::new(Code::NotFound, "no task with this id"),
             Self::NoSchedule => Problem::new(Code::NotFound, self.to_string()),
-            Self::ScheduleBusy => Problem::new(Code::Conflict, self.to_string()),
             Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
-            Self::UniqueKeyTaken => Problem::new(Code::Conflict, self.to_string()),
+            Self::UniqueKeyTaken | Self::ScheduleBusy => Problem::new(Code::Conflict, self.to_string()),
             Self::BadCursor => Problem::new(Code::Malformed, self.to_string()),
             Self::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch, self.to_string()),
             Self::Store(StoreError::Unavailable(_)) => {

@@ -10,6 +10,7 @@ use taskloom_store::{
     Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
 };
 
+use crate::queues::micros;
 use crate::{Caller, Engine, EngineError};
 
 /// The answer to a submission.
@@ -65,8 +66,10 @@ impl Engine {
         self.check(&tasks, batch)?;
         let idempotency = idempotency_key.map(|key| idempotency(caller, key, &tasks)).transpose()?;
         let now = self.now();
-        let tasks: Arc<[NewTask]> =
+        let mut tasks: Vec<NewTask> =
             tasks.into_iter().map(|task| self.complete(caller, task, parent_id, now)).collect();
+        self.take_turns(&mut tasks, now).await?;
+        let tasks: Arc<[NewTask]> = tasks.into();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
         match self.inner.store.task_submit(submission).await? {
             SubmitOutcome::Done { made, steps } => {
@@ -141,7 +144,7 @@ impl Engine {
             rate: task.rate_key.zip(task.rate_limit).map(|(key, limit)| Rate {
                 key,
                 count: limit.count,
-                per_us: (limit.seconds * 1_000_000.0).ceil() as u64,
+                per_us: micros(limit.seconds),
             }),
         }
     }

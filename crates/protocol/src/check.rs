@@ -56,6 +56,16 @@ impl SubmitTask {
     }
 }
 
+/// The rule that a queue's name breaks.
+///
+/// # Errors
+/// The rule, in words.
+pub fn check_queue_name(name: &str) -> Result<(), String> {
+    let mut found = Check(Vec::new());
+    found.queue("name", name);
+    found.0.into_iter().next().map_or(Ok(()), |error| Err(error.msg))
+}
+
 impl Change {
     /// Every rule that a field breaks; empty if none.
     pub fn check(&self, limits: &Limits) -> Vec<FieldError> {
@@ -209,14 +219,7 @@ impl Check {
                 self.add("rate_limit", "missing", "rate_key needs it: {\"count\", \"seconds\"}")
             }
             (None, Some(_)) => self.add("rate_key", "missing", "rate_limit needs it"),
-            (_, Some(rate)) => {
-                if !(1..=1_000_000).contains(&rate.count) {
-                    self.add("rate_limit.count", "out_of_range", "1 to 1000000");
-                }
-                if !(0.001..=31_536_000.0).contains(&rate.seconds) {
-                    self.add("rate_limit.seconds", "out_of_range", "seconds from 0.001 to 31536000");
-                }
-            }
+            (_, Some(rate)) => self.0.extend(rate.check("rate_limit")),
             (None, None) => {}
         }
     }
@@ -250,8 +253,6 @@ impl Check {
             ("unique_ttl", task.unique_ttl.is_some()),
             ("unique_conflict", task.unique_conflict.is_some()),
             ("retry_on", !task.retry_on.is_empty()),
-            ("concurrency_key", task.concurrency_key.is_some()),
-            ("rate_key", task.rate_key.is_some()),
         ] {
             if is_given {
                 self.add(field, "not_supported", "not supported by this version");

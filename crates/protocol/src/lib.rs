@@ -6,6 +6,7 @@ mod account;
 mod check;
 mod error;
 mod field;
+mod queue;
 mod request;
 mod schedule;
 mod task;
@@ -15,10 +16,11 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
-pub use check::Limits;
+pub use check::{Limits, check_queue_name};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
-pub use request::{Batch, Change, RateLimit, SubmitTask};
+pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
+pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use schedule::{
     ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
     SchedulePage, Tick, TickCounts, TickPage,

@@ -12,6 +12,7 @@ mod health;
 mod middleware;
 mod openapi;
 mod problem;
+mod queues;
 mod rejection;
 mod routes;
 mod schedules;

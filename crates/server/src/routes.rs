@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::ServerConfig;
 use crate::middleware::Front;
 use crate::state::{App, AppState};
-use crate::{api_keys, auth, docs, health, openapi, schedules, tasks, users, worker, workers};
+use crate::{api_keys, auth, docs, health, openapi, queues, schedules, tasks, users, worker, workers};
 
 /// Everything below `/api/v1`, with its description.
 pub(crate) fn api() -> OpenApiRouter<App> {
@@ -21,6 +21,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .nest("/api/v1", api_keys::routes())
         .nest("/api/v1", tasks::routes())
         .nest("/api/v1", schedules::routes())
+        .nest("/api/v1", queues::routes())
         .nest("/api/v1", workers::routes())
         .nest("/api/v1", worker::routes())
         .nest("/api/v1", health::routes())

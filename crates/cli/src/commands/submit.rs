@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use taskloom_model::{Priority, Status, Timestamp};
-use taskloom_protocol::{Json, SubmitTask, Task};
+use taskloom_protocol::{Json, RateLimit, SubmitTask, Task};
 use uuid::Uuid;
 
 use super::connect;
@@ -63,6 +63,18 @@ pub(crate) struct Submit {
     /// Attempts before it fails
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// At most --concurrency-limit tasks with this key run at once, on all workers
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
+    /// With --concurrency-key [default: 1]
+    #[arg(long, value_name = "N", requires = "concurrency_key")]
+    concurrency_limit: Option<u32>,
+    /// Tasks with this key start at --rate at most, on all workers
+    #[arg(long, value_name = "KEY", requires = "rate_limit")]
+    rate_key: Option<String>,
+    /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
+    #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = super::queue::rate, requires = "rate_key")]
+    rate_limit: Option<RateLimit>,
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -110,6 +122,10 @@ impl Submit {
             run_at: self.run_at,
             timeout: self.timeout,
             max_attempts: self.max_attempts,
+            concurrency_key: self.concurrency_key.clone(),
+            concurrency_limit: self.concurrency_limit,
+            rate_key: self.rate_key.clone(),
+            rate_limit: self.rate_limit,
             tags: self.tags.clone(),
             ..SubmitTask::new(&self.task)
         })
