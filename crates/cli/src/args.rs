@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cancel, completions, config, dev, doctor, get, health, list, login, logout, logs,
-    migrate, migrate_data, queue, retry, schedule, scheduler, serve, submit, user, wait, worker,
+    api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, get, health, list, login,
+    logout, logs, migrate, migrate_data, queue, retry, schedule, scheduler, serve, submit, user, wait,
+    worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Schedule(schedule::Schedule),
+    Dead(dead::Dead),
+    Cache(cache::Cache),
     Login(login::Login),
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),

@@ -3,9 +3,12 @@
 pub(crate) mod api_key;
 pub(crate) mod artifacts;
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
+mod confirm;
+pub(crate) mod dead;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod get;
@@ -69,6 +72,8 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
         Command::Schedule(args) => online(args.run(environment)),
+        Command::Cache(args) => online(args.run(environment)),
+        Command::Dead(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),

@@ -5,11 +5,14 @@
 
 mod artifact;
 mod bus;
+mod cache;
 mod clock;
 mod config;
 mod cursor;
+mod dead;
 mod error;
 mod explain;
+mod handlers;
 mod health;
 mod hear;
 mod id;
@@ -32,8 +35,10 @@ use taskloom_model::{State, TaskId, Ties, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
+pub use cache::CacheQuery;
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
 pub use config::EngineConfig;
+pub use dead::Fate;
 pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;
@@ -81,13 +86,15 @@ struct Inner {
     turns: turns::Turns,
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
-    schedule_bell: tokio::sync::Notify,
     gate_bell: tokio::sync::Notify,
+    schedule_bell: tokio::sync::Notify,
     /// The ready tasks that the last look for them found.
     seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
+    handlers: handlers::Handlers,
+    cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
 }
 
@@ -118,11 +125,13 @@ impl Engine {
                 turns: turns::Turns::default(),
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
-                schedule_bell: tokio::sync::Notify::new(),
                 gate_bell: tokio::sync::Notify::new(),
+                schedule_bell: tokio::sync::Notify::new(),
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
+                handlers: handlers::Handlers::default(),
+                cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),
             }),
         }

@@ -119,6 +119,9 @@ impl Engine {
         while self.inner.store.schedule_prune(now.minus(config.retention), PASS).await? {
             tokio::task::yield_now().await;
         }
+        while self.inner.store.repeats_prune(self.now(), PASS).await? {
+            tokio::task::yield_now().await;
+        }
         Ok(forgotten)
     }
 
@@ -133,15 +136,6 @@ impl Engine {
         Ok(Duration::ZERO)
     }
 
-    async fn fire_pass(self) -> Result<Duration, EngineError> {
-        self.fire().await?;
-        let due = self.inner.store.schedule_next_due().await?;
-        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
-        // A schedule made or changed meanwhile may be due sooner.
-        let _ = tokio::time::timeout(sleep, self.inner.schedule_bell.notified()).await;
-        Ok(Duration::ZERO)
-    }
-
     async fn admit_pass(self) -> Result<Duration, EngineError> {
         if self.admit().await? > 0 {
             return Ok(Duration::ZERO);
@@ -150,6 +144,15 @@ impl Engine {
         let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
         // A task that came to a gate meanwhile may be let in sooner.
         let _ = tokio::time::timeout(sleep, self.inner.gate_bell.notified()).await;
+        Ok(Duration::ZERO)
+    }
+
+    async fn fire_pass(self) -> Result<Duration, EngineError> {
+        self.fire().await?;
+        let due = self.inner.store.schedule_next_due().await?;
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
+        // A schedule made or changed meanwhile may be due sooner.
+        let _ = tokio::time::timeout(sleep, self.inner.schedule_bell.notified()).await;
         Ok(Duration::ZERO)
     }
 

@@ -285,13 +285,17 @@ impl Engine {
 #[async_trait]
 impl WorkerApi for Engine {
     async fn register(&self, mut hello: Register) -> Result<Registered, WorkerError> {
-        check_hello(&hello)?;
+        check_hello(&hello, &self.inner.config.limits)?;
         let mut seen = HashSet::new();
         hello.queues.retain(|queue| seen.insert(queue.clone()));
         let (session, queues, handlers) = (hello.session, hello.queues.clone(), hello.handlers.clone());
         let embedded = self.inner.embedded.lock().unwrap_or_else(PoisonError::into_inner).contains(&session);
+        let defaults = hello.defaults.take();
         let worker = NewWorker { hello, embedded };
         self.inner.store.worker_register(worker, self.now()).await.map_err(|e| self.failed(&e))?;
+        if let Some(defaults) = defaults {
+            self.declare_handlers(&handlers, defaults).await.map_err(|e| self.failed(&e))?;
+        }
         self.inner.sessions.put(session, Session::new(queues, handlers, false, self.now()));
         let config = &self.inner.config;
         Ok(Registered {

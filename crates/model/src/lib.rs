@@ -4,11 +4,13 @@
 //! task's life is the pure function [`next`]; the layers above only carry it out.
 
 mod bucket;
+mod cache;
 mod held;
 mod life;
 mod machine;
 mod priority;
 mod retry;
+mod retry_on;
 mod role;
 mod schedule;
 mod state;
@@ -16,6 +18,7 @@ mod ties;
 mod time;
 
 pub use bucket::Bucket;
+pub use cache::{CacheOutcome, Cached};
 pub use life::{AttemptEnd, AttemptOutcome, Life, Limit, Limits, Phase, Rules, Wait};
 pub use machine::{
     Action, CRASH_CAP, Effect, Finish, ParentEnd, ParentPolicy, REFUND_CAP, Refusal, Start, Transition, next,
@@ -23,6 +26,7 @@ pub use machine::{
 };
 pub use priority::Priority;
 pub use retry::{Backoff, BackoffKind};
+pub use retry_on::{CANCELLED_ERROR, LOST_ERROR, TIMEOUT_ERROR, confine, is_retried_on};
 pub use role::{Permission, Role};
 pub use schedule::{
     Calendar, Clock24, Misfire, Overlap, Plan, PlanError, ScheduleType, SkipReason, Spec, TickOutcome, Unit,

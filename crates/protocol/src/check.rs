@@ -51,7 +51,6 @@ impl SubmitTask {
         found.payload(self, limits);
         found.limits(self);
         found.repeats(self);
-        found.reserved(self);
         found.0
     }
 }
@@ -226,7 +225,14 @@ impl Check {
 
     fn repeats(&mut self, task: &SubmitTask) {
         self.seconds("unique_ttl", task.unique_ttl, 0.001);
-        self.seconds("cache_ttl", task.cache_ttl, 0.001);
+        self.seconds("cache_ttl", task.cache_ttl, 0.0);
+        if task.cache_ttl.is_some_and(|ttl| ttl > 0.0) && !task.depends_on.is_empty() {
+            self.add(
+                "cache_ttl",
+                "exclusive",
+                "a task that depends on others is not answered from the cache",
+            );
+        }
         for (field, is_given) in
             [("unique_ttl", task.unique_ttl.is_some()), ("unique_conflict", task.unique_conflict.is_some())]
         {
@@ -243,20 +249,6 @@ impl Check {
                 self.add(&field, "too_short", "must not be empty");
             }
             self.text(&field, kind, 200, |c| !c.is_control());
-        }
-    }
-
-    /// What later work of this version makes good.
-    fn reserved(&mut self, task: &SubmitTask) {
-        for (field, is_given) in [
-            ("cache_ttl", task.cache_ttl.is_some()),
-            ("unique_ttl", task.unique_ttl.is_some()),
-            ("unique_conflict", task.unique_conflict.is_some()),
-            ("retry_on", !task.retry_on.is_empty()),
-        ] {
-            if is_given {
-                self.add(field, "not_supported", "not supported by this version");
-            }
         }
     }
 }

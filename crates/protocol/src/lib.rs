@@ -3,9 +3,13 @@
 //! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
 
 mod account;
+mod cache;
+mod canonical;
 mod check;
+mod dead;
 mod error;
 mod field;
+mod handler;
 mod queue;
 mod request;
 mod schedule;
@@ -16,9 +20,13 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
+pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
+pub use canonical::canonical;
 pub use check::{Limits, check_queue_name};
+pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
+pub use handler::HandlerDefaults;
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use schedule::{

@@ -103,9 +103,10 @@ pub struct SubmitTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "return")]
     pub unique_conflict: Option<UniqueConflict>,
-    /// For so many seconds after a success, the same task with the same arguments is answered with its result.
+    /// For so many seconds after a success, the same task with the same arguments is answered with its result; while
+    /// one works on it, with that one. 0: never, whatever the handler's default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(exclusive_minimum = 0, maximum = 315_360_000)]
+    #[schema(minimum = 0, maximum = 315_360_000)]
     pub cache_ttl: Option<f64>,
     /// At most `concurrency_limit` tasks with this key run at once, whoever submitted them. Up to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]

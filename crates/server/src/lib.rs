@@ -5,10 +5,13 @@
 
 mod api_keys;
 mod auth;
+mod cache;
 mod config;
+mod dead_letters;
 mod docs;
 mod extract;
 mod health;
+mod metrics;
 mod middleware;
 mod openapi;
 mod problem;

@@ -212,14 +212,39 @@ CREATE TABLE idempotency (
 ) {clustered};
 CREATE INDEX idempotency_by_time ON idempotency (created_at);
 
--- Checked at submission only: a key whose task has ended is free, and is overwritten then.
+-- Checked at submission only: a key whose task has ended and whose time is over is free, and is overwritten then.
 CREATE TABLE unique_keys (
     user_id {uuid} NOT NULL,
     unique_key {name} NOT NULL,
     task_id {uuid} NOT NULL,
+    -- Taken until then also by a task that has ended; absent: until it ends.
+    until_at {int},
     PRIMARY KEY (user_id, unique_key)
 ) {clustered};
 CREATE INDEX unique_keys_by_task ON unique_keys (task_id);
+CREATE INDEX unique_keys_by_time ON unique_keys (until_at);
+
+-- Which task answers the same call again. Looked at by submissions only: whether it may is told by the task itself.
+CREATE TABLE cache (
+    user_id {uuid} NOT NULL,
+    signature {name} NOT NULL,
+    task_id {uuid} NOT NULL,
+    handler {name} NOT NULL,
+    ttl_us {int} NOT NULL,
+    refreshed_at {int} NOT NULL,
+    -- The time to live from then on: no earlier can it be forgotten.
+    until_at {int} NOT NULL,
+    PRIMARY KEY (user_id, signature)
+) {clustered};
+CREATE INDEX cache_by_task ON cache (task_id);
+CREATE INDEX cache_by_time ON cache (until_at);
+
+-- What a handler's workers want for tasks that leave it open.
+CREATE TABLE handlers (
+    name {name} NOT NULL PRIMARY KEY,
+    defaults {text} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
 
 CREATE TABLE logs (
     seq {serial},

@@ -4,8 +4,10 @@
 //! out here in one transaction. Methods are named resource first.
 
 mod account;
+mod cache;
 mod check;
 mod error;
+mod handler;
 mod migrate;
 mod mysql;
 mod network;
@@ -32,6 +34,7 @@ use network::{Lane, Network};
 use tx::Tx;
 
 pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
+pub use cache::CacheFilter;
 pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
@@ -39,9 +42,9 @@ pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use queue::{QueueInfo, QueueLimits};
 pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem, GateInfo, Hint,
-    Holder, Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected,
-    Request, Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem,
+    GateInfo, Hint, Holder, Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate,
+    Rejected, Request, Revived, Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

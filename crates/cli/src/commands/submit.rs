@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use taskloom_model::{Priority, Status, Timestamp};
-use taskloom_protocol::{Json, RateLimit, SubmitTask, Task};
+use taskloom_model::{CacheOutcome, Priority, Status, Timestamp};
+use taskloom_protocol::{Json, RateLimit, SubmitTask, Task, UniqueConflict};
 use uuid::Uuid;
 
 use super::connect;
@@ -28,6 +28,8 @@ const MOST_BYTES: u64 = 64 << 20;
     taskloom submit collect.http --kwargs '{{\"url\":\"https://example.org\"}}' --watch\n  \
     taskloom submit collect.http --kwargs @job.json --name 数据处理任务 --priority high\n  \
     taskloom submit demo.sleep --kwarg seconds=60 --delay 5m --tag nightly\n  \
+    taskloom submit report.build --unique-key today --on-conflict replace\n  \
+    taskloom submit report.build --kwarg month=3 --cache-ttl 1h --retry-on ConnectionError\n  \
     id=$(taskloom submit demo.sleep --kwarg seconds=5 --json | jq -r .id)\n\n\
     Ctrl-C while watching leaves the task running.\n\n{EXIT_HELP}"))]
 pub(crate) struct Submit {
@@ -75,6 +77,21 @@ pub(crate) struct Submit {
     /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
     #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = super::queue::rate, requires = "rate_key")]
     rate_limit: Option<RateLimit>,
+    /// Only after errors of this type is another attempt worth it; may be repeated
+    #[arg(long, value_name = "TYPE")]
+    retry_on: Vec<String>,
+    /// While a task with this key lives, there is no second one
+    #[arg(long, value_name = "KEY")]
+    unique_key: Option<String>,
+    /// Nor for so long from now, even if it has ended, such as 90, 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds, requires = "unique_key")]
+    unique_ttl: Option<f64>,
+    /// If another task has the key: answer with it, refuse this one, or cancel that one [default: return]
+    #[arg(long, value_name = "WHAT", requires = "unique_key")]
+    on_conflict: Option<Conflict>,
+    /// Answer with the result of the same call if it is younger, such as 90, 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    cache_ttl: Option<f64>,
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -86,6 +103,24 @@ pub(crate) struct Submit {
     watch: bool,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// What becomes of the task if another one has its unique key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Conflict {
+    Return,
+    Reject,
+    Replace,
+}
+
+impl Conflict {
+    fn wish(self) -> UniqueConflict {
+        match self {
+            Self::Return => UniqueConflict::Return,
+            Self::Reject => UniqueConflict::Reject,
+            Self::Replace => UniqueConflict::Replace,
+        }
+    }
 }
 
 impl Submit {
@@ -126,6 +161,11 @@ impl Submit {
             concurrency_limit: self.concurrency_limit,
             rate_key: self.rate_key.clone(),
             rate_limit: self.rate_limit,
+            retry_on: self.retry_on.clone(),
+            unique_key: self.unique_key.clone(),
+            unique_ttl: self.unique_ttl,
+            unique_conflict: self.on_conflict.map(Conflict::wish),
+            cache_ttl: self.cache_ttl,
             tags: self.tags.clone(),
             ..SubmitTask::new(&self.task)
         })
@@ -195,8 +235,16 @@ fn say_submitted(task: &Task, body: &str, out: Output) -> Exit {
         return Exit::Ok;
     }
     out.line(task.id.to_string());
-    let news = if task.deduplicated_by.is_some() { "this task was there already" } else { "submitted" };
+    let news = match (task.cache, task.deduplicated_by) {
+        (Some(CacheOutcome::Hit), _) => "answered from the cache",
+        (Some(CacheOutcome::Joined), _) => "joined a task that works on the same call",
+        (_, Some(_)) => "this task was there already",
+        _ => "submitted",
+    };
     out.note(format!("{news}: {}; watch it with `taskloom wait {}`", task.state, task.id));
+    if let Some(replaced) = task.replaced {
+        out.note(format!("it takes the place of {replaced}"));
+    }
     Exit::Ok
 }
 

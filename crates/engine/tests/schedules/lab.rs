@@ -165,6 +165,7 @@ impl Lab {
             queues: vec!["default".into()],
             handlers: vec!["demo.echo".into()],
             concurrency: 64,
+            defaults: None,
             version: "test".into(),
         };
         self.engine().register(hello).await.unwrap();

@@ -4,7 +4,9 @@
 
 mod account;
 mod bad_input;
+mod dead_letters;
 mod documents;
+mod repeats;
 mod roles;
 mod schedules;
 mod server;

@@ -248,15 +248,7 @@ async fn make(tx: &mut Tx, tasks: Vec<NewTask>, now: Timestamp) -> Result<Vec<St
         let Made::New(life) = made else {
             return Err(StoreError::Sql("a schedule's task had a unique key".into()));
         };
-        steps.push(Stepped {
-            id: task.id,
-            queue: task.queue.clone(),
-            priority: task.priority,
-            band: task.band(),
-            ties: task.ties,
-            before: life.state(),
-            life,
-        });
+        steps.push(task.arrival(&life));
     }
     Ok(steps)
 }

@@ -21,6 +21,8 @@ pub(crate) struct Standing {
     pub(crate) user_id: UserId,
     pub(crate) deleted: bool,
     pub(crate) ties: Ties,
+    /// Errors of other types end it at once; empty: none does.
+    pub(crate) retry_on: Vec<String>,
     pub(crate) trace: Trace,
 }
 
@@ -45,7 +47,7 @@ pub(crate) struct Place {
 }
 
 const SELECT_LIFE: &str = "
-SELECT t.user_id, t.queue, t.priority, t.band, t.max_attempts, t.timeout_ms, t.backoff, t.expires_at, t.deleted_at, t.ties, n.ties,
+SELECT t.user_id, t.queue, t.priority, t.band, t.max_attempts, t.timeout_ms, t.backoff, t.expires_at, t.deleted_at, t.ties, n.ties, t.retry_on,
        b.deps_left, b.run_at, b.epoch, b.attempt, b.crashes, b.refunds,
        s.run_at, s.reason, s.epoch, s.attempt, s.crashes, s.refunds,
        l.gate, l.epoch, l.attempt, l.crashes, l.refunds,
@@ -75,9 +77,10 @@ fn read(row: &mut Row<'_>) -> Result<Standing> {
     let expires_at = row.next()?;
     let deleted = row.next::<Option<Timestamp>>()?.is_some();
     let ties = Ties::from_bits(row.next()?).with(Ties::from_bits(row.next::<Option<u32>>()?.unwrap_or(0)));
+    let retry_on = row.json()?.unwrap_or_default();
     let rules = Rules { max_attempts, timeout, backoff, expires_at, limits: ties.limits() };
     let (life, trace) = read_life(row)?;
-    Ok(Standing { life, rules, place, user_id, deleted, ties, trace })
+    Ok(Standing { life, rules, place, user_id, deleted, ties, retry_on, trace })
 }
 
 fn read_life(row: &mut Row<'_>) -> Result<(Life, Trace)> {

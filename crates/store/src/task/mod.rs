@@ -2,6 +2,7 @@
 
 mod beat;
 mod claim;
+mod dead;
 mod finish;
 mod gate;
 mod life;
@@ -16,6 +17,7 @@ mod sweep;
 pub use beat::{BeatItem, BeatResult};
 pub use claim::{ClaimSpec, Claims, Hint};
 pub(crate) use claim::{Floors, claim_one};
+pub use dead::Revived;
 pub use finish::FinishItem;
 pub use gate::{GateInfo, Holder};
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
@@ -23,6 +25,8 @@ pub use note::Note;
 pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
-pub use submit::{Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
+pub use submit::{
+    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome,
+};
 pub(crate) use submit::{Gatherer, submit};
 pub use sweep::QueueDepth;

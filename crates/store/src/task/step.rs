@@ -2,13 +2,13 @@
 
 use taskloom_model::{
     Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Priority, Refusal, State,
-    TaskId, Ties, Timestamp, Transition, UserId, next,
+    TaskId, Ties, Timestamp, Transition, UserId, confine, next,
 };
 
 use super::gate::settle;
 use super::life::{Place, Standing, enter, leave, load, update};
 use super::note::Note;
-use super::submit::take_unique_key;
+use super::submit::unique_key;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
@@ -66,8 +66,11 @@ pub enum StepError {
     NotFound,
     /// The state machine refuses.
     Refused(Refusal),
-    /// Another live task holds its unique key.
-    UniqueKeyTaken,
+    /// Another task holds its unique key.
+    UniqueKeyTaken {
+        /// That task.
+        holder: TaskId,
+    },
 }
 
 /// A step that was taken.
@@ -117,10 +120,15 @@ pub(crate) async fn step(
     if !request.scope.sees(&standing) {
         return Ok(Err(StepError::NotFound));
     }
-    if request.action == Action::Retry && !regain_unique_key(tx, request.id, &standing).await? {
-        return Ok(Err(StepError::UniqueKeyTaken));
+    if request.action == Action::Retry
+        && let Some(holder) = regain_unique_key(tx, request.id, &standing, now).await?
+    {
+        return Ok(Err(StepError::UniqueKeyTaken { holder }));
     }
-    match next(&standing.life, &standing.rules, request.action, now, request.random) {
+    let error = request.note.error.as_ref().map(|error| error.kind.as_str());
+    let Standing { life, rules, retry_on, .. } = &standing;
+    let (action, rules) = confine(retry_on, error, life, *rules, request.action, now);
+    match next(life, &rules, action, now, request.random) {
         Ok(transition) => {
             carry_out(tx, request.id, standing, transition, &request.note, now, steps).await?;
             Ok(Ok(()))
@@ -229,15 +237,20 @@ async fn forgive(tx: &mut Tx, id: TaskId) -> Result<()> {
     tx.exec("UPDATE edges SET is_open = 0 WHERE child_id = ?", params![id]).await.map(drop)
 }
 
-/// Takes back the unique key of an ended task that is to live again; false if another live task has it.
-async fn regain_unique_key(tx: &mut Tx, id: TaskId, standing: &Standing) -> Result<bool> {
+/// Takes back the unique key of an ended task that is to live again; gives another task that has it.
+async fn regain_unique_key(
+    tx: &mut Tx,
+    id: TaskId,
+    standing: &Standing,
+    now: Timestamp,
+) -> Result<Option<TaskId>> {
     let sql = "SELECT unique_key FROM tasks WHERE id = ?";
     let key = tx.row(sql, params![id], |row| row.next::<Option<String>>()).await?.flatten();
     match key {
         Some(key) if standing.life.state().is_terminal() => {
-            Ok(take_unique_key(tx, standing.user_id, &key, id).await?.is_none_or(|holder| holder == id))
+            unique_key::regain(tx, standing.user_id, &key, id, now).await
         }
-        _ => Ok(true),
+        _ => Ok(None),
     }
 }
 
@@ -341,6 +354,7 @@ async fn forget(
         "DELETE FROM edges WHERE parent_id = ?",
         "DELETE FROM edges WHERE child_id = ?",
         "DELETE FROM unique_keys WHERE task_id = ?",
+        "DELETE FROM cache WHERE task_id = ?",
         "DELETE FROM task_gates WHERE task_id = ?",
     ] {
         tx.exec(sql, params![id]).await?;

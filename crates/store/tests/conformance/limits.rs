@@ -44,7 +44,7 @@ async fn submit_all(store: &Store, tasks: Vec<NewTask>, second: u64) -> Vec<Stat
     made.iter()
         .map(|made| match made {
             Made::New(life) => life.state(),
-            Made::Existing(id) => panic!("existing {id}"),
+            other => panic!("{other:?}"),
         })
         .collect()
 }

@@ -109,8 +109,17 @@ async fn take(
         _ => {
             let user_id = candidate.user_id;
             let rules = candidate.rules();
-            let standing =
-                Standing { life, rules, place, user_id, deleted: false, ties, trace: Trace::default() };
+            let standing = Standing {
+                life,
+                rules,
+                place,
+                user_id,
+                deleted: false,
+                ties,
+                // A claim meets no error.
+                retry_on: Vec::new(),
+                trace: Trace::default(),
+            };
             carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
         }
     }
