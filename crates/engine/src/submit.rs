@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use taskloom_model::{CacheOutcome, DEFAULT_QUEUE, Life, TaskId, Ties, Timestamp};
-use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
+use taskloom_protocol::{Duplicate, FieldError, HandlerDefaults, SubmitTask, Task};
 use taskloom_store::{
     CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
 };
@@ -72,15 +72,7 @@ impl Engine {
         let now = self.now();
         let mut tasks: Vec<NewTask> = tasks
             .into_iter()
-            .map(|mut task| {
-                if let Some(alias) = self.inner.config.aliases.get(&task.task) {
-                    task.task.clone_from(alias);
-                }
-                if let Some(defaults) = defaults.get(&task.task) {
-                    defaults.fill(&mut task);
-                }
-                task
-            })
+            .map(|task| self.fill(&defaults, task))
             .map(|task| self.complete(caller, task, parent_id, now))
             .collect();
         self.take_turns(&mut tasks, now).await?;
@@ -120,7 +112,22 @@ impl Engine {
         if errors.is_empty() { Ok(()) } else { Err(EngineError::Fields(errors)) }
     }
 
-    /// Fills in what the submitter left open.
+    /// Fills in what the workers of its handler want for what the submitter left open.
+    pub(crate) fn fill(
+        &self,
+        defaults: &HashMap<String, HandlerDefaults>,
+        mut task: SubmitTask,
+    ) -> SubmitTask {
+        if let Some(alias) = self.inner.config.aliases.get(&task.task) {
+            task.task.clone_from(alias);
+        }
+        if let Some(defaults) = defaults.get(&task.task) {
+            defaults.fill(&mut task);
+        }
+        task
+    }
+
+    /// Fills in what is left open still.
     pub(crate) fn complete(
         &self,
         caller: &Caller,
