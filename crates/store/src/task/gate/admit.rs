@@ -69,10 +69,12 @@ pub(super) async fn admit(
         Limit::Concurrency => (gate.held + count, gate.bucket),
         Limit::Rate => (gate.held, gate.bucket.take(count, now)),
     };
-    // Those that wait for a place are let in by the one who leaves it; time has nobody who does.
+    // Those that wait for a place are let in by the one who leaves it; time has nobody who does. Where there is room left,
+    // those that wait were too many for one pass, or locked by others, who need not come by here: the sweep does.
     let sql = "SELECT count(*) FROM (SELECT 1 FROM limited WHERE gate = ? LIMIT 1) counted";
     let wake_at = match (tx.number(sql, params![name]).await?, limit) {
         (0, _) => None,
+        (_, Limit::Concurrency) if count < room => Some(now),
         _ if count < room && count == ADMITTED => Some(now),
         (_, Limit::Concurrency) => None,
         (_, Limit::Rate) => Some(bucket.next_at(now)),
