@@ -7,14 +7,13 @@ use std::time::Duration;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use taskloom_model::{CacheOutcome, DEFAULT_QUEUE, Life, SessionId, TaskId, Ties, Timestamp, WorkflowId};
-use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task, TaskRef};
+use taskloom_protocol::{Duplicate, FieldError, HandlerDefaults, SubmitTask, Task, TaskRef};
 use taskloom_store::{
     CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Spawning, Stepped, Submission,
     SubmitOutcome,
 };
 
 use crate::cache::signature;
-use crate::handlers::Known;
 use crate::queues::micros;
 use crate::{Caller, Engine, EngineError, inputs};
 
@@ -121,7 +120,7 @@ impl Engine {
     }
 
     /// Resolves the handler's alias and fills in what the handler says its tasks get.
-    pub(crate) fn settle_defaults(&self, defaults: &Known, task: &mut SubmitTask) {
+    pub(crate) fn settle_defaults(&self, defaults: &HashMap<String, HandlerDefaults>, task: &mut SubmitTask) {
         if let Some(alias) = self.inner.config.aliases.get(&task.task) {
             task.task.clone_from(alias);
         }
@@ -158,7 +157,7 @@ impl Engine {
         if errors.is_empty() { Ok(()) } else { Err(EngineError::Fields(errors)) }
     }
 
-    /// Fills in what the submitter left open.
+    /// Fills in what is left open still.
     pub(crate) fn complete(
         &self,
         caller: &Caller,

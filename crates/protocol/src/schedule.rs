@@ -217,21 +217,21 @@ macro_rules! lays_over_a_task {
         $(impl $name {
             /// Lays what is said here over a task.
             pub fn lay_over(&self, task: &mut SubmitTask) {
-                lay(&self.args, &mut task.args);
-                lay(&self.kwargs, &mut task.kwargs);
-                lay(&self.task_type, &mut task.task_type);
-                lay(&self.queue, &mut task.queue);
-                lay(&self.priority, &mut task.priority);
-                lay(&self.timeout, &mut task.timeout);
-                lay(&self.soft_timeout, &mut task.soft_timeout);
-                lay(&self.max_attempts, &mut task.max_attempts);
-                lay(&self.backoff, &mut task.backoff);
-                lay(&self.metadata, &mut task.metadata);
-                lay(&self.model_id, &mut task.model_id);
-                lay(&self.concurrency_key, &mut task.concurrency_key);
-                lay(&self.concurrency_limit, &mut task.concurrency_limit);
-                lay(&self.rate_key, &mut task.rate_key);
-                lay(&self.rate_limit, &mut task.rate_limit);
+                lay(self.args.as_ref(), &mut task.args);
+                lay(self.kwargs.as_ref(), &mut task.kwargs);
+                lay(self.task_type.as_ref(), &mut task.task_type);
+                lay(self.queue.as_ref(), &mut task.queue);
+                lay(self.priority.as_ref(), &mut task.priority);
+                lay(self.timeout.as_ref(), &mut task.timeout);
+                lay(self.soft_timeout.as_ref(), &mut task.soft_timeout);
+                lay(self.max_attempts.as_ref(), &mut task.max_attempts);
+                lay(self.backoff.as_ref(), &mut task.backoff);
+                lay(self.metadata.as_ref(), &mut task.metadata);
+                lay(self.model_id.as_ref(), &mut task.model_id);
+                lay(self.concurrency_key.as_ref(), &mut task.concurrency_key);
+                lay(self.concurrency_limit.as_ref(), &mut task.concurrency_limit);
+                lay(self.rate_key.as_ref(), &mut task.rate_key);
+                lay(self.rate_limit.as_ref(), &mut task.rate_limit);
                 if let Some(retry_on) = &self.retry_on {
                     task.retry_on.clone_from(retry_on);
                 }
@@ -245,9 +245,9 @@ macro_rules! lays_over_a_task {
 
 lays_over_a_task! { CreateSchedule, RunSchedule }
 
-fn lay<T: Clone>(value: &Option<T>, slot: &mut Option<T>) {
-    if value.is_some() {
-        slot.clone_from(value);
+fn lay<T: Clone>(value: Option<&T>, slot: &mut Option<T>) {
+    if let Some(value) = value {
+        *slot = Some(value.clone());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 45] = [
+const COMMANDS: [&str; 56] = [
     "",
     "dev",
     "serve",
@@ -30,6 +30,17 @@ const COMMANDS: [&str; 45] = [
     "workflow list",
     "workflow cancel",
     "workflow retry",
+    "schedule",
+    "schedule create",
+    "schedule list",
+    "schedule get",
+    "schedule update",
+    "schedule delete",
+    "schedule run",
+    "schedule pause",
+    "schedule resume",
+    "schedule ticks",
+    "schedule preview",
     "login",
     "logout",
     "api-key",

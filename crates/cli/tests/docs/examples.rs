@@ -81,6 +81,7 @@ documents! {
     worker_protocol: "docs/worker-protocol.md",
     workflows: "docs/workflows.md",
     collect_http: "docs/collect-http.md",
+    schedules: "docs/schedules.md",
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",
     deployment: "docs/deployment.md",

@@ -1,54 +1,90 @@
 //! T12: ticks fire.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use taskloom_model::{SkipReason, Timestamp, Verdict, jitter, judge};
-use taskloom_protocol::{CreateSchedule, SubmitTask};
+use taskloom_model::{Overlap, ScheduleId, SkipReason, Timestamp, Verdict, jitter, judge};
+use taskloom_protocol::{CreateSchedule, HandlerDefaults, SubmitTask};
 use taskloom_store::{Decision, Firing, NewTask, ScheduleRow};
 
 use super::view;
 use crate::{Caller, Engine, EngineError};
 
 /// Schedules that one pass sees to at most.
-const SCHEDULES: u32 = 500;
+const SCHEDULES: u32 = 200;
 /// Ticks that one pass decides about at most, shared by its schedules.
 const TICKS: usize = 1_000;
+/// Bytes of arguments that one pass makes tasks of, about, shared likewise.
+const BYTES: usize = 64 << 20;
+
+/// What is decided about a schedule; the tasks of those ticks that fire stand in a list of their own.
+struct Plan {
+    id: ScheduleId,
+    version: u64,
+    overlap: Overlap,
+    ticks: Vec<(Timestamp, Verdict)>,
+    next_at: Option<Timestamp>,
+}
 
 impl Engine {
     /// T12 once: decides about ticks that have come, and makes their tasks. Gives how many ticks; there may be more.
     pub async fn fire(&self) -> Result<usize, EngineError> {
         let now = self.now();
         let due = self.inner.store.schedule_due(now, SCHEDULES).await?;
-        let share = (TICKS / due.len().max(1)).max(1);
-        let firings: Vec<Firing> =
-            due.into_iter().map(|(row, active)| self.firing(&row, active, share, now)).collect();
-        if firings.is_empty() {
+        if due.is_empty() {
             return Ok(0);
         }
+        let defaults = self.handler_defaults().await?;
+        let count = due.len();
+        let mut tasks = Vec::new();
+        let plans: Vec<Plan> = due
+            .into_iter()
+            .map(|(row, is_owner_active)| {
+                let bytes = BYTES / count / row.definition.get().len().max(1);
+                let most = (TICKS / count).min(bytes).max(1);
+                self.decide(&row, is_owner_active, most, now, &defaults, &mut tasks)
+            })
+            .collect();
+        self.take_turns(&mut tasks, now).await?;
+        let mut tasks = tasks.into_iter();
+        let firings = plans.into_iter().map(|plan| plan.with_tasks(&mut tasks)).collect();
         let decided = self.inner.store.schedule_fire(firings, now).await?;
         self.announce(&decided.steps);
-        Ok(decided.ticks)
+        match decided.failed {
+            None => Ok(decided.ticks),
+            Some(error) => Err(error.into()),
+        }
     }
 
     /// What becomes of the first `most` ticks of a schedule that is due.
-    fn firing(&self, row: &ScheduleRow, is_owner_active: bool, most: usize, now: Timestamp) -> Firing {
-        let asked = view::read(row).and_then(|asked| {
+    fn decide(
+        &self,
+        row: &ScheduleRow,
+        is_owner_active: bool,
+        most: usize,
+        now: Timestamp,
+        defaults: &HashMap<String, HandlerDefaults>,
+        tasks: &mut Vec<NewTask>,
+    ) -> Plan {
+        let mut decided = Plan {
+            id: row.id,
+            version: row.version,
+            overlap: CreateSchedule::DEFAULT_OVERLAP,
+            ticks: Vec::new(),
+            next_at: None,
+        };
+        let read = view::read(row).and_then(|asked| {
             let plan = asked.plan(row.anchor_at).map_err(EngineError::Fields)?;
             Ok((asked, plan))
         });
-        let (asked, plan) = match asked {
+        let (asked, plan) = match read {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!(schedule = %row.id, %error, "a schedule cannot be read; it fires no more");
-                return Firing {
-                    id: row.id,
-                    version: row.version,
-                    overlap: CreateSchedule::DEFAULT_OVERLAP,
-                    ticks: Vec::new(),
-                    next_at: None,
-                };
+                return decided;
             }
         };
+        decided.overlap = asked.overlap.unwrap_or(decided.overlap);
         let misfire = asked.misfire.unwrap_or(CreateSchedule::DEFAULT_MISFIRE);
         let catch_up = Duration::from_secs(asked.catch_up.unwrap_or(CreateSchedule::DEFAULT_CATCH_UP));
         let forgotten = now.minus(self.inner.config.retention);
@@ -57,34 +93,63 @@ impl Engine {
         if tick.is_some_and(|tick| tick < forgotten) {
             tick = plan.next_after(forgotten).filter(|later| *later <= now).or(tick);
         }
-        let (mut ticks, mut next_at) = (Vec::new(), row.next_at);
+        decided.next_at = row.next_at;
         while let Some(at) = tick {
             let next = plan.next_after(at);
-            let decision = match judge(misfire, catch_up, at, next, now) {
-                _ if !is_owner_active => Decision::Skip(SkipReason::OwnerInactive),
-                Verdict::Skip(reason) => Decision::Skip(reason),
-                Verdict::Fire => Decision::Fire(Box::new(self.task_at(row, &asked, at, now))),
+            let verdict = match judge(misfire, catch_up, at, next, now) {
+                _ if !is_owner_active => Verdict::Skip(SkipReason::OwnerInactive),
+                verdict => verdict,
             };
-            ticks.push((at, decision));
-            next_at = next;
-            tick = next.filter(|next| *next <= now && ticks.len() < most);
+            if verdict == Verdict::Fire {
+                tasks.push(self.task_at(row, &asked, at, now, defaults));
+            }
+            decided.ticks.push((at, verdict));
+            decided.next_at = next;
+            tick = next.filter(|next| *next <= now && decided.ticks.len() < most);
         }
-        let overlap = asked.overlap.unwrap_or(CreateSchedule::DEFAULT_OVERLAP);
-        Firing { id: row.id, version: row.version, overlap, ticks, next_at }
+        decided
     }
 
-    fn task_at(&self, row: &ScheduleRow, asked: &CreateSchedule, tick: Timestamp, now: Timestamp) -> NewTask {
+    fn task_at(
+        &self,
+        row: &ScheduleRow,
+        asked: &CreateSchedule,
+        tick: Timestamp,
+        now: Timestamp,
+        defaults: &HashMap<String, HandlerDefaults>,
+    ) -> NewTask {
         let mut task = asked.task();
         let most = Duration::try_from_secs_f64(asked.jitter.unwrap_or_default()).unwrap_or_default();
         if !most.is_zero() {
             task.run_at = Some(tick.plus(jitter(row.id, tick, most))).filter(|at| *at > now);
         }
-        self.task_of(row, task, now)
+        self.task_of(row, task, now, defaults)
     }
 
     /// A task of a schedule: its owner's.
-    pub(super) fn task_of(&self, row: &ScheduleRow, task: SubmitTask, now: Timestamp) -> NewTask {
+    pub(super) fn task_of(
+        &self,
+        row: &ScheduleRow,
+        mut task: SubmitTask,
+        now: Timestamp,
+        defaults: &HashMap<String, HandlerDefaults>,
+    ) -> NewTask {
         let owner = Caller { user_id: row.user_id, all: false };
+        // A tick wants a run, not the answer of another.
+        self.settle_defaults(defaults, &mut task);
+        task.cache_ttl = None;
         NewTask { schedule_id: Some(row.id), ..self.complete(&owner, task, None, now) }
+    }
+}
+
+impl Plan {
+    /// With the tasks of its ticks, which are the next of these.
+    fn with_tasks(self, tasks: &mut impl Iterator<Item = NewTask>) -> Firing {
+        let Self { id, version, overlap, ticks, next_at } = self;
+        let decisions = ticks.into_iter().filter_map(|(tick, verdict)| match verdict {
+            Verdict::Fire => tasks.next().map(|task| (tick, Decision::Fire(Box::new(task)))),
+            Verdict::Skip(reason) => Some((tick, Decision::Skip(reason))),
+        });
+        Firing { id, version, overlap, ticks: decisions.collect(), next_at }
     }
 }

@@ -119,7 +119,10 @@ impl Engine {
         if !errors.is_empty() {
             return Err(EngineError::Fields(errors));
         }
-        let task = self.task_of(&row, task, now);
+        let defaults = self.handler_defaults().await?;
+        let mut tasks = [self.task_of(&row, task, now, &defaults)];
+        self.take_turns(&mut tasks, now).await?;
+        let [task] = tasks;
         let task_id = task.id;
         let steps = self.inner.store.schedule_run(id, task, now).await?;
         self.announce(&steps.ok_or(EngineError::NoSchedule)?);

@@ -196,13 +196,14 @@ pub(crate) fn asked(schedule: serde_json::Value) -> CreateSchedule {
 }
 
 /// Every minute, with what else is said.
-pub(crate) fn minutely(more: serde_json::Value) -> serde_json::Value {
-    let mut schedule = json!({"name": "m", "task": "demo.echo", "schedule_type": "cron",
+pub(crate) fn minutely(mut more: serde_json::Value) -> serde_json::Value {
+    let usual = json!({"name": "m", "task": "demo.echo", "schedule_type": "cron",
         "schedule_config": {"cron_expression": "* * * * *"}});
-    for (key, value) in more.as_object().unwrap() {
-        schedule[key] = value.clone();
+    let fields = more.as_object_mut().unwrap();
+    for (key, value) in usual.as_object().unwrap() {
+        fields.entry(key).or_insert_with(|| value.clone());
     }
-    schedule
+    more
 }
 
 /// The fields that an error names, with their rules.

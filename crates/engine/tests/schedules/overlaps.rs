@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use taskloom_model::{Reason, State};
+use taskloom_protocol::RunSchedule;
 
 use crate::lab::{ALICE, Lab, minutely, on_every_database};
 
@@ -99,7 +100,7 @@ async fn replace_cancels_the_other(lab: Lab) {
 
 async fn a_run_by_hand_counts_as_the_other(lab: Lab) {
     let schedule = lab.create(minutely(json!({"overlap": "skip"}))).await;
-    let run = lab.engine().schedule_run(&ALICE, schedule.id, &Default::default()).await.unwrap();
+    let run = lab.engine().schedule_run(&ALICE, schedule.id, &RunSchedule::default()).await.unwrap();
     next_minute(&lab).await;
     assert_eq!(lab.told(schedule.id).await, ["00:01:00 overlap"]);
     lab.engine().cancel(&ALICE, run.id, false).await.unwrap();

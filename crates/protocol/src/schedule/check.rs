@@ -67,13 +67,12 @@ fn plan(
     created: Timestamp,
 ) -> Result<Plan, Vec<FieldError>> {
     let mut errors = Vec::new();
-    let spec = match kind {
-        Some(kind) => config::read(kind, config).map_err(|error| errors.push(error)).ok(),
-        None => {
-            let names = ScheduleType::ALL.map(ScheduleType::name).join(", ");
-            errors.push(FieldError::body("schedule_type", "missing", format!("required: one of {names}")));
-            None
-        }
+    let spec = if let Some(kind) = kind {
+        config::read(kind, config).map_err(|error| errors.push(error)).ok()
+    } else {
+        let names = ScheduleType::ALL.map(ScheduleType::name).join(", ");
+        errors.push(FieldError::body("schedule_type", "missing", format!("required: one of {names}")));
+        None
     };
     let zone = Zone::named(zone.unwrap_or(CreateSchedule::DEFAULT_ZONE));
     if zone.is_none() {

@@ -40,12 +40,14 @@ pub struct Firing {
 }
 
 /// What was written.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Decided {
     /// Ticks that were decided about here, and by nobody else.
     pub ticks: usize,
     /// Tasks that were made or cancelled for them.
     pub steps: Vec<Stepped>,
+    /// Why some schedules were left as they were, although nobody else saw to them.
+    pub failed: Option<StoreError>,
 }
 
 /// Schedules in one transaction.
@@ -61,19 +63,36 @@ impl Store {
         let firings: Arc<[Firing]> = firings.into();
         let mut all = Decided::default();
         for from in (0..firings.len()).step_by(TOGETHER) {
-            let firings = Arc::clone(&firings);
-            let decided = self
-                .write(move |tx| {
-                    Box::pin(async move {
-                        let some = &firings[from..firings.len().min(from + TOGETHER)];
-                        fire_all(tx, some, now).await
-                    })
-                })
-                .await?;
-            all.ticks += decided.ticks;
-            all.steps.extend(decided.steps);
+            let to = firings.len().min(from + TOGETHER);
+            match self.fire_some(&firings, from, to, now).await {
+                Ok(decided) => all.add(decided),
+                Err(error @ StoreError::Unavailable(_)) => {
+                    all.failed = Some(error);
+                    break;
+                }
+                // One that cannot be written must not hold up the others.
+                Err(_) => {
+                    for one in from..to {
+                        match self.fire_some(&firings, one, one + 1, now).await {
+                            Ok(decided) => all.add(decided),
+                            Err(error) => all.failed = Some(error),
+                        }
+                    }
+                }
+            }
         }
         Ok(all)
+    }
+
+    async fn fire_some(
+        &self,
+        firings: &Arc<[Firing]>,
+        from: usize,
+        to: usize,
+        now: Timestamp,
+    ) -> Result<Decided> {
+        let firings = Arc::clone(firings);
+        self.write(move |tx| Box::pin(async move { fire_all(tx, &firings[from..to], now).await })).await
     }
 
     /// Makes a task of a schedule by hand, beside its ticks; nothing if the schedule is gone.
@@ -98,6 +117,13 @@ impl Store {
     }
 }
 
+impl Decided {
+    fn add(&mut self, other: Self) {
+        self.ticks += other.ticks;
+        self.steps.extend(other.steps);
+    }
+}
+
 /// A row of `ticks`.
 struct Entry {
     schedule: ScheduleId,
@@ -118,7 +144,7 @@ struct Batch {
 async fn fire_all(tx: &mut Tx, firings: &[Firing], now: Timestamp) -> Result<Decided> {
     let mut batch = Batch::default();
     for firing in firings {
-        if !advance(tx, firing).await? {
+        if !advance(tx, firing, now).await? {
             continue;
         }
         let before = batch.entries.len();
@@ -129,21 +155,43 @@ async fn fire_all(tx: &mut Tx, firings: &[Firing], now: Timestamp) -> Result<Dec
         for (tick, decision) in &firing.ticks {
             decide(tx, firing, *tick, decision, &mut live, &mut batch, now).await?;
         }
-        count(tx, firing.id, &batch.entries[before..], now).await?;
+        if firing.overlap != Overlap::Allow {
+            count(tx, firing.id, &batch.entries[before..], now).await?;
+        }
     }
     let Batch { entries, tasks, notes, mut steps } = batch;
     steps.extend(make(tx, tasks, now).await?);
     note(tx, &notes).await?;
     write_ticks(tx, &entries, now).await?;
-    Ok(Decided { ticks: entries.len(), steps })
+    Ok(Decided { ticks: entries.len(), steps, failed: None })
 }
 
-/// Takes the ticks for this transaction; false if somebody was first.
-async fn advance(tx: &mut Tx, firing: &Firing) -> Result<bool> {
-    let last = firing.ticks.last().map(|(tick, _)| *tick);
-    let sql = "UPDATE schedules SET next_at = ?, last_tick = coalesce(?, last_tick), version = version + 1
-         WHERE id = ? AND version = ? AND next_at IS NOT NULL";
-    Ok(tx.exec(sql, params![firing.next_at, last, firing.id, firing.version]).await? == 1)
+/// Takes the ticks for this transaction; false if somebody was first. Where overlaps are allowed it is known by now how
+/// many fire, and counted.
+async fn advance(tx: &mut Tx, firing: &Firing, now: Timestamp) -> Result<bool> {
+    let tasks = firing.ticks.iter().filter_map(|(_, decision)| match decision {
+        Decision::Fire(task) if firing.overlap == Overlap::Allow => Some(task.id),
+        _ => None,
+    });
+    let tasks: Vec<TaskId> = tasks.collect();
+    let counted = if firing.overlap == Overlap::Allow { firing.ticks.len() } else { 0 };
+    let (fired, skipped) = (tasks.len() as u64, (counted - tasks.len()) as u64);
+    let last_task = tasks.last().copied();
+    let last_tick = firing.ticks.last().map(|(tick, _)| *tick);
+    let sql = "UPDATE schedules SET next_at = ?, last_tick = coalesce(?, last_tick), fired = fired + ?,
+         skipped = skipped + ?, last_run_at = coalesce(?, last_run_at), last_task_id = coalesce(?, last_task_id),
+         version = version + 1 WHERE id = ? AND version = ? AND next_at IS NOT NULL";
+    let row = params![
+        firing.next_at,
+        last_tick,
+        fired,
+        skipped,
+        last_task.map(|_| now),
+        last_task,
+        firing.id,
+        firing.version,
+    ];
+    Ok(tx.exec(sql, row).await? == 1)
 }
 
 async fn decide(
@@ -208,11 +256,11 @@ async fn place(
     Ok(())
 }
 
-/// The tasks of a schedule that have not ended, each with whether it waits for another. Forgets those that have.
+/// The latest tasks of a schedule that have not ended, each with whether it waits for another. Forgets those that have.
 async fn live(tx: &mut Tx, schedule: ScheduleId) -> Result<Vec<(TaskId, bool)>> {
     let sql = "SELECT n.task_id, t.id, t.deleted_at, o.id, b.id FROM schedule_tasks n
          LEFT JOIN tasks t ON t.id = n.task_id LEFT JOIN outcomes o ON o.id = n.task_id
-         LEFT JOIN blocked b ON b.id = n.task_id WHERE n.schedule_id = ? ORDER BY n.task_id LIMIT ?";
+         LEFT JOIN blocked b ON b.id = n.task_id WHERE n.schedule_id = ? ORDER BY n.task_id DESC LIMIT ?";
     let read = |row: &mut Row<'_>| {
         let id: TaskId = row.next()?;
         let exists = row.next::<Option<Uuid>>()?.is_some();

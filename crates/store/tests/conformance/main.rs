@@ -12,6 +12,7 @@ mod lives;
 mod migrations;
 mod races;
 mod repeats;
+mod schedules;
 mod sqlite_file;
 mod support;
 mod transfers;
