@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cancel, completions, config, dev, doctor, explain, get, health, list, login, logout, logs,
-    migrate, migrate_data, prune, retry, scheduler, serve, submit, user, wait, worker,
+    api_key, artifacts, cancel, completions, config, dev, doctor, explain, get, health, list, login, logout,
+    logs, migrate, migrate_data, prune, retry, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 

@@ -58,7 +58,9 @@ impl Subscription {
     /// Lets go of what has been published so far: whoever looks now sees it.
     pub(crate) fn skip_heard(&mut self) {
         use tokio::sync::broadcast::error::TryRecvError;
-        while let Some(Ok(_) | Err(TryRecvError::Lagged(_))) = self.events.as_mut().map(|events| events.try_recv()) {}
+        while let Some(Ok(_) | Err(TryRecvError::Lagged(_))) =
+            self.events.as_mut().map(|events| events.try_recv())
+        {}
     }
 }
 

@@ -5,9 +5,7 @@ mod words;
 use std::time::Duration;
 
 use taskloom_model::{State, TaskId};
-use taskloom_protocol::{
-    Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving, Task, WorkerInfo,
-};
+use taskloom_protocol::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving, Task, WorkerInfo};
 
 use crate::{Caller, Engine, EngineError};
 

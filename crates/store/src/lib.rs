@@ -36,7 +36,7 @@ pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, EndPlace, Concurrency, Filter, FinishItem, Hint,
+    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Filter, FinishItem, Hint,
     Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request,
     Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
 };

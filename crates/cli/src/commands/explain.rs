@@ -46,7 +46,9 @@ fn for_people(told: &Explanation, out: Output) {
         out.line(format!("  {}", plain(detail)));
     }
     if let Some(Serving { serving, knowing, slots, busy }) = &told.workers {
-        let line = format!("  workers: {serving} serve its queue, {knowing} know its handler; {busy} of {slots} slots busy");
+        let line = format!(
+            "  workers: {serving} serve its queue, {knowing} know its handler; {busy} of {slots} slots busy"
+        );
         out.line(out.paint(Tone::Faint, &line));
     }
     if let Some(command) = &told.suggestion {

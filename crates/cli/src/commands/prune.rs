@@ -18,9 +18,11 @@ const STEP: u32 = 1_000;
 /// The servers do this by themselves every ten minutes. What is past its retention the section [retention] of their
 /// configuration says.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  taskloom prune --dry-run          how many tasks would go, by status\n  \
+#[command(
+    after_help = "Examples:\n  taskloom prune --dry-run          how many tasks would go, by status\n  \
     taskloom prune                    forget them, oldest first\n  \
-    taskloom prune --json | jq .tasks")]
+    taskloom prune --json | jq .tasks"
+)]
 pub(crate) struct Prune {
     /// Only count
     #[arg(long)]

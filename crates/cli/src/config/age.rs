@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-const RULE: &str = "a whole number of m, h, d or w such as \"12h\" or \"30d\", from \"1m\" to \"36500d\", or \"forever\"";
+const RULE: &str =
+    "a whole number of m, h, d or w such as \"12h\" or \"30d\", from \"1m\" to \"36500d\", or \"forever\"";
 
 /// The longest in seconds: a hundred years.
 const MOST: u64 = 36_500 * 86_400;
@@ -35,7 +36,8 @@ mod tests {
             assert_eq!(parse_age(text), Ok(Duration::from_secs(seconds)));
         }
         assert_eq!(parse_age("forever"), Ok(Duration::MAX));
-        for text in ["", "d", "30", "-1d", "0d", "1.5d", "30 days", "36501d", "99999999999999999999d", "日"] {
+        for text in ["", "d", "30", "-1d", "0d", "1.5d", "30 days", "36501d", "99999999999999999999d", "日"]
+        {
             assert!(parse_age(text).unwrap_err().contains("from \"1m\""), "{text}");
         }
     }

@@ -89,10 +89,13 @@ fn text_rule(key: &str, text: &str) -> Result<(), String> {
         "redis.prefix" if !is_redis_prefix(text) => {
             Err(format!("{key}: {text:?} is not 1 to 64 letters, digits, '.', '_' or '-'"))
         }
-        "retention.succeeded_age" | "retention.failed_age" | "retention.revoked_age" if text.is_empty() => Ok(()),
-        "retention.succeeded_age" | "retention.failed_age" | "retention.revoked_age" | "retention.deleted_age" => {
-            parse_age(text).map(drop).map_err(|e| format!("{key}: {e}"))
+        "retention.succeeded_age" | "retention.failed_age" | "retention.revoked_age" if text.is_empty() => {
+            Ok(())
         }
+        "retention.succeeded_age"
+        | "retention.failed_age"
+        | "retention.revoked_age"
+        | "retention.deleted_age" => parse_age(text).map(drop).map_err(|e| format!("{key}: {e}")),
         "database.synchronous" => one_of(key, text, &["full", "normal"]),
         "log.format" => one_of(key, text, &["auto", "human", "json"]),
         "log.level" => log_filter(key, text),

@@ -82,5 +82,9 @@ documents! {
     collect_http: "docs/collect-http.md",
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",
+    time: "docs/time.md",
+    progress_and_logs: "docs/progress-and-logs.md",
+    retention: "docs/retention.md",
+    explain: "docs/explain.md",
     deployment: "docs/deployment.md",
 }

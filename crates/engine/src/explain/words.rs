@@ -13,7 +13,8 @@ pub(super) fn blocked(task: &Task, open: u64, parents: &OpenParents, told: &mut 
         told.details.push(format!("{} more have not ended.", parents.more));
     }
     let Some(root) = &parents.root else { return };
-    told.details.push(format!("At the root of the chain is task {} ({}): {}.", root.id, root.task, root.state));
+    told.details
+        .push(format!("At the root of the chain is task {} ({}): {}.", root.id, root.task, root.state));
     told.suggestion = Some(format!("taskloom explain {}", root.id));
 }
 
@@ -93,7 +94,9 @@ pub(super) fn in_line(workers: Serving, told: &mut Explanation) {
     told.summary = format!("It waits for a free worker; {more}{ahead} tasks of its queue are before it.");
     match told.estimated_start {
         Some(at) => told.details.push(format!("At the pace of the last minute it starts at about {at}.")),
-        None => told.details.push("When it starts cannot be told: its queue had too little to go by.".to_owned()),
+        None => {
+            told.details.push("When it starts cannot be told: its queue had too little to go by.".to_owned())
+        }
     }
 }
 

@@ -51,9 +51,8 @@ impl WatchPlace {
     /// Whether a change of state says what the watcher does not know.
     pub(super) fn is_news(&self, event: &TaskEvent) -> bool {
         let TaskEvent::State { state, reason, attempt, .. } = event else { return true };
-        self.known.is_none_or(|known| {
-            (known.state, known.reason, known.attempt) != (*state, *reason, *attempt)
-        })
+        self.known
+            .is_none_or(|known| (known.state, known.reason, known.attempt) != (*state, *reason, *attempt))
     }
 
     pub(super) fn knows_progress(&self, progress: f64) -> bool {
@@ -125,8 +124,17 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_refused() {
-        let bad = ["", "x", "-1", "1:2", "1:1:asleep:-:0", "1:1:running:-:NaN", "1:1:running:-:101", "9".repeat(19).as_str()]
-            .map(str::to_owned);
+        let bad = [
+            "",
+            "x",
+            "-1",
+            "1:2",
+            "1:1:asleep:-:0",
+            "1:1:running:-:NaN",
+            "1:1:running:-:101",
+            "9".repeat(19).as_str(),
+        ]
+        .map(str::to_owned);
         for text in bad {
             assert_eq!(text.parse::<WatchPlace>(), Err(BadPlace), "{text}");
         }

@@ -83,7 +83,11 @@ impl Store {
                 let sql = "SELECT session, count(*) FROM running GROUP BY session";
                 let read = |row: &mut Row<'_>| Ok((row.next::<SessionId>()?, row.next::<u64>()?));
                 let busy = tx.rows(sql, &[], read).await?;
-                Ok(busy.iter().filter(|(session, _)| sessions.contains(session)).map(|(_, tasks)| tasks).sum())
+                Ok(busy
+                    .iter()
+                    .filter(|(session, _)| sessions.contains(session))
+                    .map(|(_, tasks)| tasks)
+                    .sum())
             })
         })
         .await

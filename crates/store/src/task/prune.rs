@@ -108,12 +108,7 @@ impl Store {
     }
 
     /// Tasks that users deleted at `until` or before, behind `after`, up to `limit`, oldest deletion first.
-    pub async fn task_deleted(
-        &self,
-        after: EndPlace,
-        until: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<EndPlace>> {
+    pub async fn task_deleted(&self, after: EndPlace, until: Timestamp, limit: u32) -> Result<Vec<EndPlace>> {
         self.scan(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT deleted_at, id FROM deletions WHERE deleted_at >= ? AND deleted_at <= ?

@@ -29,7 +29,11 @@ async fn ended(store: &Store, from: u64, count: u64, succeeds: impl Fn(u64) -> b
         if succeeds(second) {
             end_by_success(store, id, at(second)).await;
         } else {
-            store.task_step(Request::new(id, Action::Cancel { force: false }), at(second)).await.unwrap().unwrap();
+            store
+                .task_step(Request::new(id, Action::Cancel { force: false }), at(second))
+                .await
+                .unwrap()
+                .unwrap();
         }
     }
     ids
