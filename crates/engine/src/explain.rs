@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// What flow control holds against a task that is ready or waits for a limit: the pause of its queue, or a full limit.
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "nothing is held back yet")]
+    #[expect(clippy::unused_async, reason = "nothing is held back yet")]
     async fn held_back(&self, _task: &Task) -> Result<Option<(Cause, Option<FullLimit>)>, EngineError> {
         Ok(None)
     }

@@ -155,7 +155,7 @@ async fn nothing_is_to_start_when_it_has_expired() {
     let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
     let refused = |result: Result<_, EngineError>| match result {
         Err(EngineError::Fields(errors)) => errors[0].loc.join("."),
-        other => panic!("{:?}", other.map(|_: ()| ())),
+        other => panic!("{:?}", other.map(|(): ()| ())),
     };
     let expires_at = at("2026-01-01T01:00:00Z");
     let late = SubmitTask { run_at: at("2026-01-01T02:00:00Z"), expires_at, ..task() };
