@@ -36,6 +36,7 @@ pub(crate) async fn drain(store: Store, at_most: u32) -> Result<Drained, BenchEr
         handlers: vec![NOOP.into()],
         concurrency: BATCH,
         version: String::new(),
+        defaults: None,
     };
     store.worker_register(NewWorker { hello, embedded: false }, now).await?;
     let queues: Arc<[String]> = vec![taskloom_model::DEFAULT_QUEUE.to_owned()].into();

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cancel, completions, config, dev, doctor, explain, get, health, list, login, logout,
-    logs, migrate, migrate_data, prune, retry, scheduler, serve, submit, user, wait, worker,
+    api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, explain, get, health, list,
+    login, logout, logs, migrate, migrate_data, prune, queue, retry, schedule, scheduler, serve, submit,
+    user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -39,9 +40,13 @@ pub(crate) enum Command {
     Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Schedule(schedule::Schedule),
+    Dead(dead::Dead),
+    Cache(cache::Cache),
     Login(login::Login),
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),
+    Queue(queue::Queue),
     Health(health::Health),
     Config(config::Config),
     Migrate(migrate::Migrate),

@@ -3,9 +3,12 @@
 pub(crate) mod api_key;
 pub(crate) mod artifacts;
 pub(crate) mod bench;
+pub(crate) mod cache;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod config;
+mod confirm;
+pub(crate) mod dead;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -19,7 +22,9 @@ pub(crate) mod migrate;
 pub(crate) mod migrate_data;
 mod process;
 pub(crate) mod prune;
+pub(crate) mod queue;
 pub(crate) mod retry;
+pub(crate) mod schedule;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod store;
@@ -70,9 +75,13 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Prune(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Schedule(args) => online(args.run(environment)),
+        Command::Cache(args) => online(args.run(environment)),
+        Command::Dead(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),
+        Command::Queue(args) => online(args.run(environment)),
         Command::Health(args) => online(args.run(environment)),
         Command::Config(args) => args.run(environment),
         Command::Migrate(args) => args.run(environment),

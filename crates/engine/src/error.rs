@@ -13,12 +13,23 @@ pub enum EngineError {
     /// It does not exist, or not for this caller.
     #[error("not found")]
     NotFound,
+    /// There is no such schedule, or not for this caller.
+    #[error("no schedule with this id")]
+    NoSchedule,
+    /// A schedule was changed by others again and again while this change was tried.
+    #[error("the schedule is being changed by others; try again")]
+    ScheduleBusy,
     /// The state machine refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Another live task holds the unique key.
-    #[error("another task with its unique_key has not ended")]
-    UniqueKeyTaken,
+    /// Another task has the unique key.
+    #[error("{}its unique_key is taken by {holder}", .place.as_ref().map(|at| format!("{at}: ")).unwrap_or_default())]
+    UniqueKeyTaken {
+        /// That task, or its place in the same batch.
+        holder: String,
+        /// Where in a batch the refused task stands, such as `tasks.3`.
+        place: Option<String>,
+    },
     /// The cursor is none of ours.
     #[error("the cursor is not one that this list gave")]
     BadCursor,
@@ -44,8 +55,10 @@ impl EngineError {
         match self {
             Self::Fields(errors) => Problem::fields(errors.clone()),
             Self::NotFound => Problem::new(Code::NotFound, "no task with this id"),
+            Self::NoSchedule => Problem::new(Code::NotFound, self.to_string()),
+            Self::ScheduleBusy => Problem::new(Code::Conflict, self.to_string()),
             Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
-            Self::UniqueKeyTaken => Problem::new(Code::Conflict, self.to_string()),
+            Self::UniqueKeyTaken { .. } => Problem::new(Code::UniqueKeyTaken, self.to_string()),
             Self::BadCursor => Problem::new(Code::Malformed, self.to_string()),
             Self::IdempotencyMismatch => Problem::new(Code::IdempotencyMismatch, self.to_string()),
             Self::Store(StoreError::Unavailable(_)) => {
@@ -61,7 +74,9 @@ impl From<StepError> for EngineError {
         match error {
             StepError::NotFound => Self::NotFound,
             StepError::Refused(refusal) => Self::Refused(refusal),
-            StepError::UniqueKeyTaken => Self::UniqueKeyTaken,
+            StepError::UniqueKeyTaken { holder } => {
+                Self::UniqueKeyTaken { holder: format!("task {holder}"), place: None }
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Why a task is where it is.
 
+mod limits;
 mod words;
 
 use std::time::Duration;
 
 use taskloom_model::{State, TaskId};
-use taskloom_protocol::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving, Task, WorkerInfo};
+use taskloom_protocol::{Cause, Explanation, OpenParent, OpenParents, Serving, Task, WorkerInfo};
 
 use crate::{Caller, Engine, EngineError};
 
@@ -23,10 +24,10 @@ impl Engine {
             State::Blocked => self.blocked(caller, &task, &mut told).await?,
             State::Scheduled => words::scheduled(&task, &mut told),
             State::Limited => {
-                let limit = self.held_back(&task).await?.and_then(|(_, limit)| limit);
+                let limit = self.full_limit(caller, &task).await?;
                 words::limited(&task, limit, &mut told);
             }
-            State::Ready => self.ready(&task, &mut told).await?,
+            State::Ready => self.ready(caller, &task, &mut told).await?,
             State::Running => words::running(&task, &mut told),
             State::Succeeded | State::Failed | State::Revoked => words::ended(&task, &mut told),
         }
@@ -61,8 +62,8 @@ impl Engine {
         Ok(seen.map(|Task { id, task, state, .. }| OpenParent { id, task, state }).collect())
     }
 
-    async fn ready(&self, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
-        if let Some((cause, limit)) = self.held_back(task).await? {
+    async fn ready(&self, caller: &Caller, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
+        if let Some((cause, limit)) = self.held_by_queue(caller, task).await? {
             words::held_back(task, cause, limit, told);
             return Ok(());
         }
@@ -80,12 +81,6 @@ impl Engine {
             told.estimated_start = None;
         }
         Ok(())
-    }
-
-    /// What flow control holds against a task that is ready or waits for a limit: the pause of its queue, or a full limit.
-    #[expect(clippy::unused_async, reason = "nothing is held back yet")]
-    async fn held_back(&self, _task: &Task) -> Result<Option<(Cause, Option<FullLimit>)>, EngineError> {
-        Ok(None)
     }
 
     async fn serving(&self, task: &Task) -> Result<Serving, EngineError> {

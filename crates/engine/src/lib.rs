@@ -5,11 +5,14 @@
 
 mod artifact;
 mod bus;
+mod cache;
 mod clock;
 mod config;
 mod cursor;
+mod dead;
 mod error;
 mod explain;
+mod handlers;
 mod health;
 mod hear;
 mod id;
@@ -17,8 +20,11 @@ mod links;
 mod loops;
 mod prune;
 mod query;
+mod queues;
+mod schedule;
 mod steer;
 mod submit;
+mod turns;
 mod watch;
 mod worker_api;
 mod worker_check;
@@ -26,18 +32,21 @@ mod worker_check;
 use std::sync::Arc;
 
 use taskloom_dispatch::{Alone, Counters, Dispatcher, Fanout, Ready};
-use taskloom_model::{State, TaskId, UserId};
+use taskloom_model::{State, TaskId, Ties, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
+pub use cache::CacheQuery;
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
 pub use config::{EngineConfig, Keep, Retention};
+pub use dead::Fate;
 pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;
 pub use query::PageSpec;
+pub use schedule::SchedulePageSpec;
 pub use submit::Submitted;
-pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth};
+pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth, ScheduleFilter};
 pub use watch::{BadPlace, Watch, WatchPlace};
 
 /// Who asks.
@@ -75,13 +84,18 @@ struct Inner {
     fanout: Arc<dyn Fanout>,
     counters: Arc<dyn Counters>,
     bus: bus::Bus,
+    turns: turns::Turns,
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
+    gate_bell: tokio::sync::Notify,
+    schedule_bell: tokio::sync::Notify,
     /// The ready tasks that the last look for them found.
     seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
+    handlers: handlers::Handlers,
+    cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
     prune_floors: prune::Floors,
 }
@@ -111,11 +125,16 @@ impl Engine {
                 fanout,
                 counters,
                 bus: bus::Bus::default(),
+                turns: turns::Turns::default(),
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
+                gate_bell: tokio::sync::Notify::new(),
+                schedule_bell: tokio::sync::Notify::new(),
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
+                handlers: handlers::Handlers::default(),
+                cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),
                 prune_floors: prune::Floors::default(),
             }),
@@ -177,7 +196,12 @@ impl Engine {
                     ready.push(Ready { queue: Arc::clone(&queue), priority: step.priority, id: step.id });
                 }
                 State::Scheduled => self.inner.promote_bell.notify_one(),
+                State::Limited => self.inner.gate_bell.notify_one(),
                 _ => {}
+            }
+            let has_left = step.before == State::Running && step.life.state() != State::Running;
+            if has_left && step.ties.has(Ties::QUEUE) {
+                self.ring_everywhere(&step.queue);
             }
             if watched {
                 self.publish(step.id, || state_event(&step.life));

@@ -14,6 +14,8 @@ use crate::{Engine, EngineError};
 const LEAST: Duration = Duration::from_millis(1);
 /// Tasks one pass moves at most, so that it never holds the writer for long.
 pub(crate) const PASS: u32 = 500;
+/// Gates that one pass opens at most.
+const GATES: u32 = 100;
 /// How long a loop may sleep although nothing is known to be due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -22,7 +24,9 @@ impl Engine {
     pub fn start(&self, shutdown: &CancellationToken) -> TaskTracker {
         let tracker = self.attend(shutdown);
         tracker.spawn(run("promote", self.clone(), shutdown.clone(), Engine::promote_pass));
+        tracker.spawn(run("admit", self.clone(), shutdown.clone(), Engine::admit_pass));
         tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
+        tracker.spawn(run("fire", self.clone(), shutdown.clone(), Engine::fire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
         tracker
@@ -63,6 +67,13 @@ impl Engine {
         Ok(steps.len())
     }
 
+    /// T15 once: lets in tasks whose limit was a matter of time. Gives how many.
+    pub async fn admit(&self) -> Result<usize, EngineError> {
+        let steps = self.inner.store.task_admit(self.now(), GATES).await?;
+        self.announce(&steps);
+        Ok(steps.len())
+    }
+
     /// T8 once: takes tasks from workers that are lost or over time. Gives how many.
     pub async fn reap(&self) -> Result<usize, EngineError> {
         let grace = self.inner.config.cancel_grace;
@@ -89,6 +100,26 @@ impl Engine {
         let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
         // A task scheduled meanwhile may be due sooner.
         let _ = tokio::time::timeout(sleep, self.inner.promote_bell.notified()).await;
+        Ok(Duration::ZERO)
+    }
+
+    async fn admit_pass(self) -> Result<Duration, EngineError> {
+        if self.admit().await? > 0 {
+            return Ok(Duration::ZERO);
+        }
+        let due = self.inner.store.task_next_admission().await?;
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
+        // A task that came to a gate meanwhile may be let in sooner.
+        let _ = tokio::time::timeout(sleep, self.inner.gate_bell.notified()).await;
+        Ok(Duration::ZERO)
+    }
+
+    async fn fire_pass(self) -> Result<Duration, EngineError> {
+        self.fire().await?;
+        let due = self.inner.store.schedule_next_due().await?;
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
+        // A schedule made or changed meanwhile may be due sooner.
+        let _ = tokio::time::timeout(sleep, self.inner.schedule_bell.notified()).await;
         Ok(Duration::ZERO)
     }
 

@@ -151,6 +151,12 @@ impl Engine {
         while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
             tokio::task::yield_now().await;
         }
+        while self.inner.store.schedule_prune(now.minus(config.retention), PASS).await? {
+            tokio::task::yield_now().await;
+        }
+        while self.inner.store.repeats_prune(now, PASS).await? {
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 }

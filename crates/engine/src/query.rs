@@ -86,7 +86,7 @@ impl Engine {
 }
 
 /// A caller who sees only their own tasks finds nobody else's, whatever the filter says.
-fn held_to(caller: &Caller, filter: Filter) -> Filter {
+pub(crate) fn held_to(caller: &Caller, filter: Filter) -> Filter {
     match caller.held_to() {
         Some(user) if filter.user_id.is_some_and(|wanted| wanted != user) => {
             Filter { user_id: Some(uuid::Uuid::nil()), ..filter }

@@ -35,8 +35,8 @@ impl Engine {
         if priority.is_some() || queue.is_some() || run_at.is_some() {
             let change = ChangeWaiting { queue, priority, run_at };
             let store = &self.inner.store;
-            let step = store.task_change_waiting(id, caller.scope(), change, self.now()).await??;
-            self.announce(&[step]);
+            let steps = store.task_change_waiting(id, caller.scope(), change, self.now()).await??;
+            self.announce(&steps);
         } else if let Some(result) = result {
             let note = Note { result: Some(result), detail: progress_detail, progress, error: None };
             self.finish_from_outside(caller, id, note).await?;

@@ -1,15 +1,18 @@
 //! Submission: checks, defaults, and what came of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use taskloom_model::{DEFAULT_QUEUE, Life, TaskId, Ties, Timestamp};
+use taskloom_model::{CacheOutcome, DEFAULT_QUEUE, Life, TaskId, Ties, Timestamp};
 use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
 use taskloom_store::{
-    Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
+    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
 };
 
+use crate::cache::signature;
+use crate::queues::micros;
 use crate::{Caller, Engine, EngineError};
 
 /// The answer to a submission.
@@ -34,7 +37,8 @@ impl Engine {
     ) -> Result<Submitted, EngineError> {
         let mut tasks = self.submit_all(caller, vec![task], idempotency_key, None, false).await?;
         let task = tasks.pop().ok_or(EngineError::NotFound)?;
-        Ok(Submitted { created: task.deduplicated_by.is_none(), task })
+        let is_answered = matches!(task.cache, Some(CacheOutcome::Hit | CacheOutcome::Joined));
+        Ok(Submitted { created: task.deduplicated_by.is_none() && !is_answered, task })
     }
 
     /// Submits many tasks, all or none; gives them in order.
@@ -64,9 +68,23 @@ impl Engine {
     ) -> Result<Vec<Task>, EngineError> {
         self.check(&tasks, self.now(), batch)?;
         let idempotency = idempotency_key.map(|key| idempotency(caller, key, &tasks)).transpose()?;
+        let defaults = self.handler_defaults().await?;
         let now = self.now();
-        let tasks: Arc<[NewTask]> =
-            tasks.into_iter().map(|task| self.complete(caller, task, parent_id, now)).collect();
+        let mut tasks: Vec<NewTask> = tasks
+            .into_iter()
+            .map(|mut task| {
+                if let Some(alias) = self.inner.config.aliases.get(&task.task) {
+                    task.task.clone_from(alias);
+                }
+                if let Some(defaults) = defaults.get(&task.task) {
+                    defaults.fill(&mut task);
+                }
+                task
+            })
+            .map(|task| self.complete(caller, task, parent_id, now))
+            .collect();
+        self.take_turns(&mut tasks, now).await?;
+        let tasks: Arc<[NewTask]> = tasks.into();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
         match self.inner.store.task_submit(submission).await? {
             SubmitOutcome::Done { made, steps } => {
@@ -74,12 +92,18 @@ impl Engine {
                 self.announce(&steps);
                 self.answer(&tasks, &made, now).await
             }
-            SubmitOutcome::Replayed(ids) => self.known(ids, Duplicate::IdempotencyKey).await,
+            SubmitOutcome::Replayed(ids) => self.replayed(ids).await,
             SubmitOutcome::Rejected(Rejected::IdempotencyMismatch) => Err(EngineError::IdempotencyMismatch),
             SubmitOutcome::Rejected(Rejected::UnknownParent { index, parent }) => {
                 let error =
                     FieldError::body("depends_on", "not_found", format!("no task with the id {parent}"));
                 Err(EngineError::Fields(vec![placed(error, index, batch)]))
+            }
+            SubmitOutcome::Rejected(Rejected::UniqueKeyTaken { index, holder, is_own }) => {
+                let own = || tasks.iter().position(|task| task.id == holder).unwrap_or_default();
+                let holder = if is_own { format!("tasks.{}", own()) } else { format!("task {holder}") };
+                let place = batch.then(|| format!("tasks.{index}"));
+                Err(EngineError::UniqueKeyTaken { holder, place })
             }
         }
     }
@@ -98,7 +122,7 @@ impl Engine {
     }
 
     /// Fills in what the submitter left open.
-    fn complete(
+    pub(crate) fn complete(
         &self,
         caller: &Caller,
         task: SubmitTask,
@@ -106,12 +130,16 @@ impl Engine {
         now: Timestamp,
     ) -> NewTask {
         let config = &self.inner.config;
-        let delayed =
-            task.delay.map(|seconds| now.plus(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+        let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let cache = task.cache_ttl.filter(|ttl| *ttl > 0.0).map(|ttl| CacheKey {
+            signature: signature(&task.task, task.args.as_ref(), task.kwargs.as_ref()),
+            ttl: seconds(ttl),
+        });
+        let delayed = task.delay.map(|delay| now.plus(seconds(delay)));
         NewTask {
             id: self.inner.ids.next(now),
             user_id: caller.user_id,
-            handler: config.aliases.get(&task.task).cloned().unwrap_or(task.task),
+            handler: task.task,
             queue: task.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
             priority: task.priority.unwrap_or_default(),
             name: task.name,
@@ -131,6 +159,9 @@ impl Engine {
             depends_on: task.depends_on,
             on_parent_failure: task.on_parent_failure.unwrap_or_default(),
             unique_key: task.unique_key,
+            unique_until: task.unique_ttl.map(|ttl| now.plus(seconds(ttl))),
+            unique_conflict: task.unique_conflict.unwrap_or_default(),
+            cache,
             retry_on: task.retry_on,
             schedule_id: None,
             workflow_id: None,
@@ -142,7 +173,7 @@ impl Engine {
             rate: task.rate_key.zip(task.rate_limit).map(|(key, limit)| Rate {
                 key,
                 count: limit.count,
-                per_us: (limit.seconds * 1_000_000.0).ceil() as u64,
+                per_us: micros(limit.seconds),
             }),
         }
     }
@@ -151,18 +182,7 @@ impl Engine {
         let steps: Vec<Stepped> = tasks
             .iter()
             .zip(made)
-            .filter_map(|(task, made)| match made {
-                // It comes from nowhere; nobody can have watched it there.
-                Made::New(life) => Some(Stepped {
-                    id: task.id,
-                    queue: task.queue.clone(),
-                    priority: task.priority,
-                    band: task.band(),
-                    before: life.state(),
-                    life: *life,
-                }),
-                Made::Existing(_) => None,
-            })
+            .filter_map(|(task, made)| made.life().map(|life| task.arrival(&life)))
             .collect();
         self.announce(&steps);
     }
@@ -174,20 +194,34 @@ impl Engine {
         made: &[Made],
         now: Timestamp,
     ) -> Result<Vec<Task>, EngineError> {
+        let others: Vec<TaskId> = made.iter().filter_map(|made| made.instead()).collect();
+        let others =
+            if others.is_empty() { Vec::new() } else { self.inner.store.task_get_answers(others).await? };
+        let others: HashMap<TaskId, Task> = others.into_iter().map(|task| (task.id, task)).collect();
         let mut answer = Vec::with_capacity(made.len());
         for (task, made) in tasks.iter().zip(made) {
-            answer.push(match made {
-                Made::New(life) => fresh(task, life, now),
-                Made::Existing(id) => {
-                    let known = self.known(vec![*id], Duplicate::UniqueKey).await?;
-                    known.into_iter().next().ok_or(EngineError::NotFound)?
+            let mut told = match *made {
+                Made::New(life) | Made::Replacing(life, _) => fresh(task, &life, now),
+                Made::Existing(id) | Made::Answered(id, _) => {
+                    others.get(&id).cloned().ok_or(EngineError::NotFound)?
                 }
-            });
+            };
+            match *made {
+                Made::New(_) => {}
+                Made::Replacing(_, old) => told.replaced = Some(old),
+                Made::Existing(_) => told.deduplicated_by = Some(Duplicate::UniqueKey),
+                Made::Answered(_, outcome) => told.cache = Some(outcome),
+            }
+            if task.cache.is_some() {
+                let outcome = *told.cache.get_or_insert(CacheOutcome::Miss);
+                self.inner.cache_counts.count(outcome);
+            }
+            answer.push(told);
         }
         Ok(answer)
     }
 
-    async fn known(&self, ids: Vec<TaskId>, by: Duplicate) -> Result<Vec<Task>, EngineError> {
+    async fn replayed(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, EngineError> {
         let count = ids.len();
         let mut tasks = self.inner.store.task_get_many(ids).await?;
         if tasks.len() != count {
@@ -195,7 +229,7 @@ impl Engine {
             return Err(EngineError::NotFound);
         }
         for task in &mut tasks {
-            task.deduplicated_by = Some(by);
+            task.deduplicated_by = Some(Duplicate::IdempotencyKey);
         }
         Ok(tasks)
     }
@@ -246,6 +280,7 @@ fn fresh(task: &NewTask, life: &Life, now: Timestamp) -> Task {
     made.max_attempts = task.max_attempts;
     made.model_id.clone_from(&task.model_id);
     made.parent_id = task.parent_id;
+    made.schedule_id = task.schedule_id;
     made.parent_ids.clone_from(&task.depends_on);
     made.parent_ids.sort_unstable();
     made.parent_ids.dedup();

@@ -15,7 +15,7 @@ pub(crate) fn check_range(field: &str, value: u64, least: u64, most: u64) -> Res
     if (least..=most).contains(&value) { Ok(()) } else { Err(invalid(format!("{field}: {least} to {most}"))) }
 }
 
-pub(crate) fn check_hello(hello: &Register) -> Result<(), WorkerError> {
+pub(crate) fn check_hello(hello: &Register, limits: &Limits) -> Result<(), WorkerError> {
     if hello.protocol != PROTOCOL_VERSION {
         return Err(invalid(format!("protocol: this server speaks version {PROTOCOL_VERSION}")));
     }
@@ -33,7 +33,19 @@ pub(crate) fn check_hello(hello: &Register) -> Result<(), WorkerError> {
     if texts.into_iter().any(|text| text.len() > 800 || text.chars().any(char::is_control)) {
         return Err(invalid("name, version and handlers: up to 200 printable characters"));
     }
-    Ok(())
+    for (handler, defaults) in hello.defaults.iter().flatten() {
+        if !hello.handlers.is_empty() && !hello.handlers.contains(handler) {
+            return Err(invalid(format!("defaults.{handler}: not among handlers")));
+        }
+        if handler.is_empty() || handler.chars().count() > 200 || handler.chars().any(char::is_control) {
+            return Err(invalid("defaults: names of 1 to 200 printable characters"));
+        }
+        if let Some(error) = defaults.check(limits).first() {
+            let field = error.loc.get(1..).unwrap_or_default().join(".");
+            return Err(invalid(format!("defaults.{handler}.{field}: {}", error.msg)));
+        }
+    }
+    check_range("defaults", hello.defaults.as_ref().map_or(0, |all| all.len() as u64), 0, 10_000)
 }
 
 pub(crate) fn check_news(

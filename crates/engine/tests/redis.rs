@@ -63,6 +63,7 @@ impl Two {
                 handlers: vec!["demo.noop".into()],
                 concurrency: 64,
                 version: "test".into(),
+                defaults: None,
             };
             engine.register(hello).await.unwrap();
             let (ran, ended, shutdown) =
@@ -232,6 +233,7 @@ async fn who_watches_on_one_server_hears_of_what_happens_on_another() {
         handlers: vec![],
         concurrency: 1,
         version: "test".into(),
+        defaults: None,
     };
     there.register(hello).await.unwrap();
     let claimed = there.claim(ClaimRequest { session, limit: 1, wait_ms: 5_000 }).await.unwrap();

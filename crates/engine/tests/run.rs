@@ -465,7 +465,7 @@ async fn a_retry_by_hand_takes_no_unique_key_from_another() {
     lab.engine.cancel(&ALICE, first.id, false).await.unwrap();
     let second = lab.submit(unique()).await;
     let taken = lab.engine.retry(&ALICE, first.id).await.unwrap_err();
-    assert!(matches!(taken, EngineError::UniqueKeyTaken));
+    assert!(matches!(taken, EngineError::UniqueKeyTaken { .. }));
     lab.engine.cancel(&ALICE, second.id, false).await.unwrap();
     assert_eq!(lab.engine.retry(&ALICE, first.id).await.unwrap().state, State::Ready);
     assert_eq!(lab.submit(unique()).await.id, first.id, "it holds the key again");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::held::Held;
+use crate::retry_on::is_over_time;
 use crate::{
     AttemptEnd, AttemptOutcome, Life, Limits, Phase, Reason, Rules, SessionId, State, Timestamp, Wait,
 };
@@ -325,11 +326,11 @@ fn reap(
     now: Timestamp,
     random: f64,
 ) -> Result<Transition, Refusal> {
-    let Phase::Running { session, lease_until, deadline, started_at, cancel } = life.phase else {
+    let Phase::Running { session, lease_until, started_at, cancel, .. } = life.phase else {
         return Err(Refusal::WrongState);
     };
     let held = Held { life: *life, session, started_at, cancel };
-    let over_time = deadline.is_some_and(|at| at.plus(grace) <= now);
+    let over_time = is_over_time(life, grace, now);
     if lease_until > now && !over_time {
         return Err(Refusal::NotDue);
     }

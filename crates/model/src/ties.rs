@@ -49,6 +49,11 @@ impl Ties {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any of `other` is in it.
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// The set with `other`.
     pub fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

@@ -44,6 +44,8 @@ codes! {
     RequestTimeout = "request_timeout", 408, "The request took too long";
     /// Another request or another state is in the way.
     Conflict = "conflict", 409, "Conflict";
+    /// Another task holds the unique key; `detail` names it.
+    UniqueKeyTaken = "unique_key_taken", 409, "The unique key is taken";
     /// The worker no longer holds the task under this epoch.
     LeaseLost = "lease_lost", 409, "The lease is lost";
     /// The task has ended already.

@@ -105,14 +105,25 @@ pub struct OpenParent {
 }
 
 /// A limit that is full.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct FullLimit {
     /// The key of the limit, or the queue.
     pub key: String,
     /// How many it lets through.
     pub limit: u64,
-    /// The tasks that hold it, the first of them.
+    /// In so many seconds, if it is one of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The asker's tasks that hold it, up to 20.
     pub holders: Vec<Uuid>,
+    /// How many others hold it, of anybody.
+    pub others: u64,
+    /// How many wait for it before this one, counted up to 10,000.
+    pub waiting: u64,
+    /// When the next may start, if that is a matter of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_at: Option<Timestamp>,
 }
 
 /// The live workers that serve a queue.

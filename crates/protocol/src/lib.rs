@@ -3,12 +3,18 @@
 //! Wire types, the table of error codes, and [`WorkerApi`], the only thing a worker speaks. No I/O happens here.
 
 mod account;
+mod cache;
+mod canonical;
 mod check;
+mod dead;
 mod error;
 mod explain;
 mod field;
+mod handler;
 mod prune;
+mod queue;
 mod request;
+mod schedule;
 mod task;
 mod text;
 mod worker;
@@ -17,12 +23,21 @@ pub use account::{
     ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
     UpdateUser, User,
 };
-pub use check::Limits;
+pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
+pub use canonical::canonical;
+pub use check::{Limits, check_queue_name};
+pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
 pub use explain::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving};
 pub use field::{Json, JsonError, check_json, json_null};
+pub use handler::HandlerDefaults;
 pub use prune::{PruneAnswer, PruneCounts, PruneRequest};
-pub use request::{Batch, Change, SubmitTask};
+pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
+pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
+pub use schedule::{
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
+    SchedulePage, Tick, TickCounts, TickPage,
+};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, KeptLine, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,

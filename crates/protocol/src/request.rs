@@ -103,9 +103,10 @@ pub struct SubmitTask {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "return")]
     pub unique_conflict: Option<UniqueConflict>,
-    /// For so many seconds after a success, the same task with the same arguments is answered with its result.
+    /// For so many seconds after a success, the same task with the same arguments is answered with its result; while
+    /// one works on it, with that one. 0: never, whatever the handler's default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(exclusive_minimum = 0, maximum = 315_360_000)]
+    #[schema(minimum = 0, maximum = 315_360_000)]
     pub cache_ttl: Option<f64>,
     /// At most `concurrency_limit` tasks with this key run at once, whoever submitted them. Up to 200 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +154,7 @@ pub struct RateLimit {
 #[derive(ToSchema)]
 #[schema(as = Backoff)]
 #[expect(dead_code, reason = "describes Backoff, never built")]
-struct BackoffSchema {
+pub(crate) struct BackoffSchema {
     /// `fixed`, `linear` or `exponential`.
     #[schema(value_type = Option<String>, example = "exponential")]
     kind: Option<BackoffKind>,
@@ -211,7 +212,7 @@ pub struct Change {
 }
 
 /// Reads a priority by name or by number.
-fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Priority>, D::Error> {
+pub(crate) fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Priority>, D::Error> {
     struct NameOrNumber;
     impl serde::de::Visitor<'_> for NameOrNumber {
         type Value = Option<Priority>;

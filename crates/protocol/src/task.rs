@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use taskloom_model::{AttemptOutcome, Priority, Reason, State, Status, Timestamp};
+use taskloom_model::{AttemptOutcome, CacheOutcome, Priority, Reason, State, Status, Timestamp};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::{Json, json_null};
 pub enum Duplicate {
     /// The same `Idempotency-Key` was sent before.
     IdempotencyKey,
-    /// A task with the same `unique_key` has not ended.
+    /// A task with the same `unique_key` has not ended, or its time is not over.
     UniqueKey,
 }
 
@@ -121,6 +121,13 @@ pub struct Task {
     /// Set on the answer to a submission that made no new task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deduplicated_by: Option<Duplicate>,
+    /// Set on the answer to a submission with a `cache_ttl`: `hit`, `joined` or `miss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "hit")]
+    pub cache: Option<CacheOutcome>,
+    /// Set on the answer to a submission that took the unique key of another task: that one, which was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<Uuid>,
 }
 
 impl Task {
@@ -182,6 +189,8 @@ impl Task {
             expires_at: None,
             timeout: None,
             deduplicated_by: None,
+            cache: None,
+            replaced: None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The worker protocol: what any worker, in any language, says to Taskloom.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use taskloom_model::{Priority, Ties, Timestamp};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{Artifact, Code, Json, LogLine, SubmitTask, Task, TaskError};
+use crate::{Artifact, Code, HandlerDefaults, Json, LogLine, SubmitTask, Task, TaskError};
 
 /// The version of the worker protocol; a server answers others with `validation`.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -35,6 +36,10 @@ pub struct Register {
     /// What it is, such as `taskloom/0.1.0`.
     #[serde(default)]
     pub version: String,
+    /// What it wants for tasks of its handlers that leave it open, by handler. Left out: it does not say, and what others
+    /// said stays. Given: the handlers that it knows and does not name here have no defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<BTreeMap<String, HandlerDefaults>>,
 }
 
 /// What a worker is told at registration.

@@ -16,8 +16,10 @@ use crate::routes;
     tags(
         (name = "auth", description = "Logins: tokens for a password, refresh, logout"),
         (name = "tasks", description = "Submit, read, list, steer and watch tasks"),
+        (name = "schedules", description = "Tasks that run by the clock"),
         (name = "users", description = "Oneself, and all users for admins"),
         (name = "api-keys", description = "Credentials for programs"),
+        (name = "queues", description = "Queues, pauses and limits, for operators"),
         (name = "workers", description = "Workers as operators see them"),
         (name = "worker", description = "The worker protocol; needs an API key with the scope `worker`"),
         (name = "admin", description = "The installation as a whole, for admins"),
@@ -132,6 +134,9 @@ fn can_conflict(operation_id: &str) -> bool {
         "tasks_retry",
         "tasks_delete",
         "tasks_submit",
+        "schedules_change",
+        "schedules_pause",
+        "schedules_resume",
         "worker_",
         "users_create",
     ];

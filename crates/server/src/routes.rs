@@ -11,7 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::ServerConfig;
 use crate::middleware::Front;
 use crate::state::{App, AppState};
-use crate::{admin, api_keys, auth, docs, health, openapi, tasks, users, worker, workers};
+use crate::{
+    admin, api_keys, auth, cache, dead_letters, docs, health, metrics, openapi, queues, schedules, tasks,
+    users, worker, workers,
+};
 
 /// Everything below `/api/v1`, with its description.
 pub(crate) fn api() -> OpenApiRouter<App> {
@@ -20,6 +23,11 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .nest("/api/v1", users::routes())
         .nest("/api/v1", api_keys::routes())
         .nest("/api/v1", tasks::routes())
+        .nest("/api/v1", queues::routes())
+        .nest("/api/v1", schedules::routes())
+        .nest("/api/v1", dead_letters::routes())
+        .nest("/api/v1", cache::routes())
+        .nest("/api/v1", metrics::routes())
         .nest("/api/v1", workers::routes())
         .nest("/api/v1", admin::routes())
         .nest("/api/v1", worker::routes())
@@ -34,7 +42,7 @@ pub fn router(engine: Engine, config: ServerConfig) -> Router {
     let cors = cors(&config.cors_origins);
     let with_docs = config.docs;
     let (api, _) = api().split_for_parts();
-    let mut router = api.merge(health::root_routes());
+    let mut router = api.merge(health::root_routes()).merge(metrics::root_routes());
     if with_docs {
         router = router.merge(docs::routes());
     }

@@ -204,6 +204,8 @@ CREATE TABLE queues (
     max_running {int},
     rate_count {int},
     rate_us {int},
+    -- Paused or limited: the common claim leaves it out.
+    is_special {small} NOT NULL,
     held {int} NOT NULL,
     full_at {int} NOT NULL
 ) {clustered};
@@ -218,14 +220,39 @@ CREATE TABLE idempotency (
 ) {clustered};
 CREATE INDEX idempotency_by_time ON idempotency (created_at);
 
--- Checked at submission only: a key whose task has ended is free, and is overwritten then.
+-- Checked at submission only: a key whose task has ended and whose time is over is free, and is overwritten then.
 CREATE TABLE unique_keys (
     user_id {uuid} NOT NULL,
     unique_key {name} NOT NULL,
     task_id {uuid} NOT NULL,
+    -- Taken until then also by a task that has ended; absent: until it ends.
+    until_at {int},
     PRIMARY KEY (user_id, unique_key)
 ) {clustered};
 CREATE INDEX unique_keys_by_task ON unique_keys (task_id);
+CREATE INDEX unique_keys_by_time ON unique_keys (until_at);
+
+-- Which task answers the same call again. Looked at by submissions only: whether it may is told by the task itself.
+CREATE TABLE cache (
+    user_id {uuid} NOT NULL,
+    signature {name} NOT NULL,
+    task_id {uuid} NOT NULL,
+    handler {name} NOT NULL,
+    ttl_us {int} NOT NULL,
+    refreshed_at {int} NOT NULL,
+    -- The time to live from then on: no earlier can it be forgotten.
+    until_at {int} NOT NULL,
+    PRIMARY KEY (user_id, signature)
+) {clustered};
+CREATE INDEX cache_by_task ON cache (task_id);
+CREATE INDEX cache_by_time ON cache (until_at);
+
+-- What a handler's workers want for tasks that leave it open.
+CREATE TABLE handlers (
+    name {name} NOT NULL PRIMARY KEY,
+    defaults {text} NOT NULL,
+    updated_at {int} NOT NULL
+) {clustered};
 
 CREATE TABLE logs (
     seq {serial},
@@ -303,3 +330,51 @@ CREATE TABLE api_keys (
     revoked_at {int}
 );
 CREATE INDEX api_keys_by_user ON api_keys (user_id);
+
+-- Its next tick is null while it is paused, deleted or at its end. Every change raises the version: whoever decides about
+-- ticks writes only if nobody was first.
+CREATE TABLE schedules (
+    id {uuid} NOT NULL PRIMARY KEY,
+    user_id {uuid} NOT NULL,
+    name {text} NOT NULL,
+    handler {name} NOT NULL,
+    -- All that was asked for, as JSON; the columns beside it are for queries.
+    definition {text} NOT NULL,
+    kind {name} NOT NULL,
+    enabled {small} NOT NULL,
+    -- What intervals are counted from.
+    anchor_at {int} NOT NULL,
+    version {int} NOT NULL,
+    next_at {int},
+    -- The last tick that was decided about: no later decision looks at an earlier one, whatever the clock does.
+    last_tick {int},
+    last_run_at {int},
+    last_task_id {uuid},
+    fired {int} NOT NULL,
+    skipped {int} NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    deleted_at {int}
+);
+CREATE INDEX schedules_by_user ON schedules (user_id, id);
+CREATE INDEX schedules_by_time ON schedules (next_at, id);
+
+-- What became of each tick; written with its task.
+CREATE TABLE ticks (
+    schedule_id {uuid} NOT NULL,
+    tick {int} NOT NULL,
+    outcome {name} NOT NULL,
+    reason {name},
+    task_id {uuid},
+    decided_at {int} NOT NULL,
+    PRIMARY KEY (schedule_id, tick)
+) {clustered};
+CREATE INDEX ticks_by_time ON ticks (decided_at);
+
+-- Tasks of schedules that had not ended when somebody looked last. Looked through when a tick comes only, so that finishing
+-- a task never touches it.
+CREATE TABLE schedule_tasks (
+    schedule_id {uuid} NOT NULL,
+    task_id {uuid} NOT NULL,
+    PRIMARY KEY (schedule_id, task_id)
+) {clustered};

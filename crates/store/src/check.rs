@@ -51,6 +51,19 @@ const RULES: &[(&str, &str)] = &[
         "SELECT count(*) FROM running n JOIN tasks t ON t.id = n.id WHERE n.attempt > t.max_attempts + n.refunds",
     ),
     (
+        "a limit counts its permits",
+        "SELECT (SELECT count(*) FROM gates g WHERE g.held <> (SELECT count(*) FROM permits p WHERE p.gate = g.gate))
+         + (SELECT count(*) FROM queues q WHERE q.held <>
+             (SELECT count(*) FROM permits p WHERE p.gate = concat('queue:', q.name)))",
+    ),
+    (
+        "who holds a permit is ready or running, or waits for its time",
+        "SELECT count(*) FROM permits p JOIN tasks t ON t.id = p.task_id
+         WHERE NOT EXISTS (SELECT 1 FROM ready r WHERE r.queue = t.queue AND r.band = t.band AND r.id = t.id)
+           AND NOT EXISTS (SELECT 1 FROM running n WHERE n.id = t.id)
+           AND NOT EXISTS (SELECT 1 FROM limited l WHERE l.id = t.id AND l.gate LIKE 'rate:%')",
+    ),
+    (
         "an end that is no success says why",
         "SELECT count(*) FROM outcomes WHERE (state = 'succeeded') <> (reason IS NULL)",
     ),

@@ -4,13 +4,17 @@
 //! out here in one transaction. Methods are named resource first.
 
 mod account;
+mod cache;
 mod check;
 mod error;
+mod handler;
 mod migrate;
 mod mysql;
 mod network;
 mod postgres;
+mod queue;
 mod row;
+mod schedule;
 mod sql;
 mod sqlite;
 mod task;
@@ -31,14 +35,18 @@ use network::{Lane, Network};
 use tx::Tx;
 
 pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
+pub use cache::CacheFilter;
 pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
+pub use queue::{Full, QueueInfo, QueueLimits, QueueTerms};
+pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
-    BeatItem, BeatResult, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Filter, FinishItem, Hint,
-    Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request,
-    Scope, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Filter,
+    FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position,
+    QueueDepth, Rate, Rejected, Request, Revived, Scope, StepError, Stepped, Submission, SubmitOutcome,
+    TOTAL_CAP,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;
@@ -113,6 +121,8 @@ pub struct Store {
     backend: Backend,
     /// Where claims begin.
     floors: Arc<task::Floors>,
+    /// Which queues the common claim leaves out.
+    queues: Arc<queue::Book>,
     /// KiB of submissions that may wait for the writer.
     waiting_bytes: Arc<Semaphore>,
     /// Log lines kept of one attempt.
@@ -225,6 +235,7 @@ impl Store {
         Self {
             backend,
             floors: Arc::default(),
+            queues: Arc::default(),
             waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)),
             log_lines: Arc::new(task::LOG_LINES.into()),
         }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::to_raw_value;
-use taskloom_protocol::Json;
+use taskloom_protocol::{HandlerDefaults, Json};
 
 use crate::limits::MAX_RESULT_BYTES;
-use crate::{Context, FromTask, HandlerError, Payload};
+use crate::{Context, FromTask, HandlerError, HandlerOptions, Payload};
 
 /// A handler's answer on its way.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Result<Json, HandlerError>> + Send>>;
@@ -67,6 +67,7 @@ fn to_json(result: &impl Serialize) -> Result<Json, HandlerError> {
 #[derive(Clone, Default)]
 pub struct Registry {
     handlers: BTreeMap<String, Entry>,
+    defaults: BTreeMap<String, HandlerDefaults>,
 }
 
 type Entry = Arc<dyn Fn(Context, Payload) -> Running + Send + Sync>;
@@ -84,7 +85,22 @@ impl Registry {
             let handler = Arc::clone(&handler);
             Box::pin(async move { handler.call(ctx, payload).await })
         });
-        self.handlers.insert(name.into(), entry);
+        let name = name.into();
+        self.defaults.remove(&name);
+        self.handlers.insert(name, entry);
+        self
+    }
+
+    /// [`Registry::register`] with what tasks of the handler get where they leave it open.
+    pub fn register_with<M>(
+        &mut self,
+        name: impl Into<String>,
+        options: HandlerOptions,
+        handler: impl Handler<M>,
+    ) -> &mut Self {
+        let name = name.into();
+        self.register(name.clone(), handler);
+        self.defaults.insert(name, options.into());
         self
     }
 
@@ -96,8 +112,15 @@ impl Registry {
 
     /// Takes over all handlers of `other`; its handlers replace those of the same name.
     pub fn extend(&mut self, other: Self) -> &mut Self {
+        self.defaults.retain(|name, _| !other.handlers.contains_key(name));
         self.handlers.extend(other.handlers);
+        self.defaults.extend(other.defaults);
         self
+    }
+
+    /// What tasks get where they leave it open, by handler.
+    pub(crate) fn defaults(&self) -> &BTreeMap<String, HandlerDefaults> {
+        &self.defaults
     }
 
     /// The handlers' names, sorted.

@@ -123,6 +123,7 @@ impl WorkerBuilder {
             handlers: self.registry.names().map(str::to_owned).collect(),
             concurrency,
             version: concat!("taskloom/", env!("CARGO_PKG_VERSION")).to_owned(),
+            defaults: Some(self.registry.defaults().clone()),
         };
         Worker {
             beat_api: self.beat_api.unwrap_or_else(|| Arc::clone(&self.api)),

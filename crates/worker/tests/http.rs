@@ -95,6 +95,7 @@ async fn every_call_has_its_path_and_carries_the_token() {
         handlers: Vec::new(),
         concurrency: 1,
         version: String::new(),
+        defaults: None,
     };
     let timing = json!({"protocol": 1, "lease_ms": 15_000, "beat_ms": 5_000, "cancel_grace_ms": 10_000});
     let (api, served) = server(200, timing.to_string()).await;

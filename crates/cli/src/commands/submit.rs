@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use taskloom_model::{Priority, Status, Timestamp};
-use taskloom_protocol::{Json, SubmitTask, Task};
+use taskloom_model::{CacheOutcome, Priority, Status, Timestamp};
+use taskloom_protocol::{Json, RateLimit, SubmitTask, Task, UniqueConflict};
 use uuid::Uuid;
 
 use super::connect;
@@ -28,6 +28,8 @@ const MOST_BYTES: u64 = 64 << 20;
     taskloom submit collect.http --kwargs '{{\"url\":\"https://example.org\"}}' --watch\n  \
     taskloom submit collect.http --kwargs @job.json --name 数据处理任务 --priority high\n  \
     taskloom submit demo.sleep --kwarg seconds=60 --delay 5m --tag nightly\n  \
+    taskloom submit report.build --unique-key today --on-conflict replace\n  \
+    taskloom submit report.build --kwarg month=3 --cache-ttl 1h --retry-on ConnectionError\n  \
     id=$(taskloom submit demo.sleep --kwarg seconds=5 --json | jq -r .id)\n\n\
     Ctrl-C while watching leaves the task running.\n\n{EXIT_HELP}"))]
 pub(crate) struct Submit {
@@ -69,6 +71,33 @@ pub(crate) struct Submit {
     /// Attempts before it fails
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// At most --concurrency-limit tasks with this key run at once, on all workers
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
+    /// With --concurrency-key [default: 1]
+    #[arg(long, value_name = "N", requires = "concurrency_key")]
+    concurrency_limit: Option<u32>,
+    /// Tasks with this key start at --rate at most, on all workers
+    #[arg(long, value_name = "KEY", requires = "rate_limit")]
+    rate_key: Option<String>,
+    /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
+    #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = super::queue::rate, requires = "rate_key")]
+    rate_limit: Option<RateLimit>,
+    /// Only after errors of this type is another attempt worth it; may be repeated
+    #[arg(long, value_name = "TYPE")]
+    retry_on: Vec<String>,
+    /// While a task with this key lives, there is no second one
+    #[arg(long, value_name = "KEY")]
+    unique_key: Option<String>,
+    /// Nor for so long from now, even if it has ended, such as 90, 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds, requires = "unique_key")]
+    unique_ttl: Option<f64>,
+    /// If another task has the key: answer with it, refuse this one, or cancel that one [default: return]
+    #[arg(long, value_name = "WHAT", requires = "unique_key")]
+    on_conflict: Option<Conflict>,
+    /// Answer with the result of the same call if it is younger, such as 90, 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    cache_ttl: Option<f64>,
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -80,6 +109,24 @@ pub(crate) struct Submit {
     watch: bool,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// What becomes of the task if another one has its unique key.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Conflict {
+    Return,
+    Reject,
+    Replace,
+}
+
+impl Conflict {
+    fn wish(self) -> UniqueConflict {
+        match self {
+            Self::Return => UniqueConflict::Return,
+            Self::Reject => UniqueConflict::Reject,
+            Self::Replace => UniqueConflict::Replace,
+        }
+    }
 }
 
 impl Submit {
@@ -107,8 +154,8 @@ impl Submit {
             return Err(CliError::usage("only one of --args and --kwargs can come from standard input"));
         }
         Ok(SubmitTask {
-            args: self.args.as_deref().map(|text| json("--args", text, '[', "a list")).transpose()?,
-            kwargs: self.named()?,
+            args: self.args.as_deref().map(list).transpose()?,
+            kwargs: named(self.kwargs.as_deref(), &self.pairs)?,
             name: self.name.clone(),
             queue: self.queue.clone(),
             priority: self.priority,
@@ -118,34 +165,47 @@ impl Submit {
             timeout: self.timeout,
             soft_timeout: self.soft_timeout,
             max_attempts: self.max_attempts,
+            concurrency_key: self.concurrency_key.clone(),
+            concurrency_limit: self.concurrency_limit,
+            rate_key: self.rate_key.clone(),
+            rate_limit: self.rate_limit,
+            retry_on: self.retry_on.clone(),
+            unique_key: self.unique_key.clone(),
+            unique_ttl: self.unique_ttl,
+            unique_conflict: self.on_conflict.map(Conflict::wish),
+            cache_ttl: self.cache_ttl,
             tags: self.tags.clone(),
             ..SubmitTask::new(&self.task)
         })
     }
+}
 
-    /// `--kwargs` and the `--kwarg`s together; a pair wins.
-    fn named(&self) -> Result<Option<Json>, CliError> {
-        let whole =
-            self.kwargs.as_deref().map(|text| json("--kwargs", text, '{', "an object")).transpose()?;
-        if self.pairs.is_empty() {
-            return Ok(whole);
-        }
-        let mut object: Map<String, Value> = match &whole {
-            Some(json) => {
-                serde_json::from_str(json.get()).map_err(|e| CliError::usage(format!("--kwargs: {e}")))?
-            }
-            None => Map::new(),
-        };
-        for pair in &self.pairs {
-            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-                CliError::usage(format!("--kwarg {pair}: expected KEY=VALUE, such as seconds=5"))
-            })?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-            object.insert(key.into(), value);
-        }
-        let raw = serde_json::value::to_raw_value(&object);
-        raw.map(Some).map_err(|e| CliError::usage(format!("--kwarg: {e}")))
+/// Positional arguments.
+pub(super) fn list(text: &str) -> Result<Json, CliError> {
+    json("--args", text, '[', "a list")
+}
+
+/// `--kwargs` and the `--kwarg`s together; a pair wins.
+pub(super) fn named(kwargs: Option<&str>, pairs: &[String]) -> Result<Option<Json>, CliError> {
+    let whole = kwargs.map(|text| json("--kwargs", text, '{', "an object")).transpose()?;
+    if pairs.is_empty() {
+        return Ok(whole);
     }
+    let mut object: Map<String, Value> = match &whole {
+        Some(json) => {
+            serde_json::from_str(json.get()).map_err(|e| CliError::usage(format!("--kwargs: {e}")))?
+        }
+        None => Map::new(),
+    };
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            CliError::usage(format!("--kwarg {pair}: expected KEY=VALUE, such as seconds=5"))
+        })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        object.insert(key.into(), value);
+    }
+    let raw = serde_json::value::to_raw_value(&object);
+    raw.map(Some).map_err(|e| CliError::usage(format!("--kwarg: {e}")))
 }
 
 /// Reads JSON from the argument itself, from `@FILE`, or from standard input.
@@ -183,8 +243,16 @@ fn say_submitted(task: &Task, body: &str, out: Output) -> Exit {
         return Exit::Ok;
     }
     out.line(task.id.to_string());
-    let news = if task.deduplicated_by.is_some() { "this task was there already" } else { "submitted" };
+    let news = match (task.cache, task.deduplicated_by) {
+        (Some(CacheOutcome::Hit), _) => "answered from the cache",
+        (Some(CacheOutcome::Joined), _) => "joined a task that works on the same call",
+        (_, Some(_)) => "this task was there already",
+        _ => "submitted",
+    };
     out.note(format!("{news}: {}; watch it with `taskloom wait {}`", task.state, task.id));
+    if let Some(replaced) = task.replaced {
+        out.note(format!("it takes the place of {replaced}"));
+    }
     Exit::Ok
 }
 
@@ -239,7 +307,9 @@ mod tests {
         let cli =
             <crate::args::Cli as clap::Parser>::try_parse_from(argv.chain(kwargs).chain(pairs)).unwrap();
         let crate::args::Command::Submit(submit) = cli.command else { panic!("not submit") };
-        submit.named().map(|json| json.unwrap().get().to_owned()).map_err(|e| e.message)
+        super::named(submit.kwargs.as_deref(), &submit.pairs)
+            .map(|json| json.unwrap().get().to_owned())
+            .map_err(|e| e.message)
     }
 
     #[test]

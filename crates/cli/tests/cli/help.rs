@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 31] = [
+const COMMANDS: [&str; 38] = [
     "",
     "dev",
     "serve",
@@ -16,6 +16,13 @@ const COMMANDS: [&str; 31] = [
     "artifacts",
     "cancel",
     "retry",
+    "dead",
+    "dead list",
+    "dead retry",
+    "dead discard",
+    "cache",
+    "cache list",
+    "cache purge",
     "login",
     "logout",
     "api-key",

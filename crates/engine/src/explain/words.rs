@@ -54,9 +54,19 @@ pub(super) fn held_back(task: &Task, cause: Cause, limit: Option<FullLimit>, tol
         Cause::QueueLimit => format!("Its queue {:?} runs as many tasks as it may.", task.queue),
         _ => format!("As many tasks run as the concurrency limit{which} lets."),
     };
-    if let Some(FullLimit { limit, holders, .. }) = &limit {
-        told.details.push(format!("The limit is {limit}."));
+    if let Some(FullLimit { limit, seconds, holders, others, waiting, next_at, .. }) = &limit {
+        match seconds {
+            Some(seconds) => told.details.push(format!("The limit is {limit} in {seconds} s.")),
+            None => told.details.push(format!("The limit is {limit} at once.")),
+        }
         told.details.extend(holders.iter().map(|holder| format!("Task {holder} holds it.")));
+        if *others > 0 {
+            told.details.push(format!("{others} others hold it."));
+        }
+        if *waiting > 0 {
+            told.details.push(format!("{waiting} tasks wait for it before this one."));
+        }
+        told.estimated_start = next_at.filter(|_| *waiting == 0);
     }
     if cause == Cause::QueuePaused {
         told.suggestion = Some(format!("taskloom queue resume {}", task.queue));

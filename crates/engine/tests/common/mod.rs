@@ -66,6 +66,7 @@ impl Lab {
             handlers: vec!["demo.echo".into()],
             concurrency: 4,
             version: "test".into(),
+            defaults: None,
         };
         self.engine.register(hello).await.unwrap();
     }

@@ -92,6 +92,7 @@ macro_rules! query_with_filters {
                     finished_after: self.finished_after,
                     finished_before: self.finished_before,
                     q: self.q.take(),
+                    ..TaskFilter::default()
                 };
                 check(&filter)?;
                 Ok(filter)

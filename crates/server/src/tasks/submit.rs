@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use taskloom_protocol::{Batch, BatchAnswer, Duplicate, SubmitTask, Task};
+use taskloom_model::CacheOutcome;
+use taskloom_protocol::{Batch, BatchAnswer, SubmitTask, Task};
 
 use crate::auth::permission::Writer;
 use crate::extract::{IdempotencyKey, Json, LargeJson, json_response};
@@ -13,7 +14,8 @@ use crate::state::App;
 /// Submit a task.
 ///
 /// 201 once it is safely stored. 200 with the task that exists already if the `Idempotency-Key` was sent before or a
-/// task with the same `unique_key` has not ended; `deduplicated_by` says which.
+/// task with the same `unique_key` has not ended (`deduplicated_by` says which), or if the call is answered from the
+/// cache (`cache` says how). 409 `unique_key_taken` if the key is taken and the task asked to be refused then.
 #[utoipa::path(post, path = "/tasks", tag = "tasks", operation_id = "tasks_submit",
     params(("Idempotency-Key" = Option<String>, Header, max_length = 200,
         description = "Sending the same request again with the same key answers with the same task")),
@@ -40,7 +42,7 @@ pub(super) async fn submit(
     request_body(content = Batch, example = json!({"tasks": [{"task": "demo.echo", "args": [1]}, {"task": "demo.echo"}]})),
     responses(
         (status = 201, description = "Submitted, in the order they were sent", body = BatchAnswer),
-        (status = 200, description = "The same key submitted them before", body = BatchAnswer)))]
+        (status = 200, description = "All of them were there already", body = BatchAnswer)))]
 pub(super) async fn batch(
     State(app): State<App>,
     writer: Writer,
@@ -48,7 +50,10 @@ pub(super) async fn batch(
     LargeJson(batch): LargeJson<Batch>,
 ) -> ApiResult<Response> {
     let items = app.engine.submit_batch(&writer.caller, batch.tasks, key.as_deref()).await?;
-    let is_replay = items.iter().all(|task| task.deduplicated_by == Some(Duplicate::IdempotencyKey));
-    let status = if is_replay { StatusCode::OK } else { StatusCode::CREATED };
+    let was_there = |task: &Task| {
+        let is_answered = matches!(task.cache, Some(CacheOutcome::Hit | CacheOutcome::Joined));
+        task.deduplicated_by.is_some() || is_answered
+    };
+    let status = if items.iter().all(was_there) { StatusCode::OK } else { StatusCode::CREATED };
     Ok(json_response(status, &BatchAnswer { items }))
 }

@@ -1,6 +1,6 @@
 //! The ranges of the worker protocol's fields, each refusal with the field's name.
 
-use taskloom_protocol::{Beat, ClaimRequest, FieldError, FinishRequest, PROTOCOL_VERSION, Register};
+use taskloom_protocol::{Beat, ClaimRequest, FieldError, FinishRequest, Limits, PROTOCOL_VERSION, Register};
 
 use crate::problem::{ApiError, ApiResult};
 
@@ -26,7 +26,33 @@ pub(super) fn register(hello: &Register) -> ApiResult<()> {
     if !(1..=100_000).contains(&hello.concurrency) {
         errors.push(out_of_range("concurrency", "1 to 100000"));
     }
+    defaults(&mut errors, hello);
     verdict(errors)
+}
+
+fn defaults(errors: &mut Vec<FieldError>, hello: &Register) {
+    let Some(defaults) = &hello.defaults else { return };
+    if defaults.len() > NAMES || !defaults.keys().all(|name| is_text(name, 1, 200)) {
+        errors.push(out_of_range("defaults", format!("at most {NAMES} names of up to 200 characters")));
+        return;
+    }
+    for (handler, defaults) in defaults {
+        let place = |mut error: FieldError| {
+            error.loc.splice(1..1, ["defaults".to_owned(), handler.clone()]);
+            error
+        };
+        if !hello.handlers.is_empty() && !hello.handlers.contains(handler) {
+            errors.push(FieldError::body(
+                "defaults",
+                "not_found",
+                format!("{handler} is not among handlers"),
+            ));
+        }
+        errors.extend(defaults.check(&Limits::default()).into_iter().map(place));
+        if errors.len() > 50 {
+            return;
+        }
+    }
 }
 
 pub(super) fn claim(request: &ClaimRequest) -> ApiResult<()> {

@@ -80,7 +80,7 @@ async fn bodies_of_tasks() {
         (task(r#""backoff":{"kind":"random"}"#), 422, "validation", "body.backoff.kind"),
         (task(r#""backoff":{"seconds":-1}"#), 422, "validation", "body.backoff.seconds"),
         (task(r#""backoff":{"x":1}"#), 422, "validation", "body.backoff.x"),
-        (task(r#""cache_ttl":5"#), 422, "validation", "body.cache_ttl"),
+        (task(r#""cache_ttl":-5"#), 422, "validation", "body.cache_ttl"),
     ] {
         let shown: String = body.chars().take(100).collect();
         let problem = raw(&server, &ann, "/tasks", body).await.problem(status, code);

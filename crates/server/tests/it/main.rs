@@ -4,8 +4,11 @@
 
 mod account;
 mod bad_input;
+mod dead_letters;
 mod documents;
+mod repeats;
 mod roles;
+mod schedules;
 mod server;
 mod stream;
 mod tasks;

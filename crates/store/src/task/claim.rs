@@ -1,6 +1,7 @@
 //! T3: a worker takes tasks.
 
 mod floor;
+mod line;
 mod mysql;
 mod postgres;
 mod sqlite;
@@ -15,9 +16,10 @@ use taskloom_model::{
 use taskloom_protocol::{Claimed, Json, Task};
 
 use super::life::{Place, read_priority};
-use super::step::Stepped;
+use super::step::{Request, Stepped, step};
 use crate::Store;
 use crate::error::Result;
+use crate::queue::Special;
 use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
@@ -71,6 +73,8 @@ pub struct Claims {
     pub unknown: bool,
     /// Their arguments were as much as one claim carries; there may be more.
     pub cut: bool,
+    /// When a queue's limit lets the next start, if that is a matter of time.
+    pub wake_at: Option<Timestamp>,
     /// The tasks now held.
     pub claimed: Vec<Claimed>,
     /// Tasks found expired, now revoked, and what followed.
@@ -105,6 +109,39 @@ const CANDIDATE: &str =
 impl Store {
     /// Takes up to `limit` ready tasks; none is ever given to two.
     pub async fn task_claim(&self, spec: ClaimSpec) -> Result<Claims> {
+        let special = self.special_queues().await?;
+        if spec.queues.iter().all(|queue| !special.contains_key(queue)) {
+            return self.claim_plain(spec).await;
+        }
+        let mut claims = Claims::default();
+        for queue in spec.queues.iter() {
+            let limit = spec.limit.saturating_sub(claims.claimed.len() as u32);
+            if limit == 0 || claims.cut || claims.unknown {
+                break;
+            }
+            let own = ClaimSpec { limit, queues: Arc::new([queue.clone()]), ..spec.clone() };
+            if !own.hints.is_empty() && own.hinted(queue).is_empty() {
+                continue;
+            }
+            let claimed = match special.get(queue) {
+                Some(Special::Paused) => continue,
+                Some(Special::Limited) => self.claim_limited(own, queue.clone()).await,
+                None => self.claim_plain(own).await,
+            };
+            match claimed {
+                Ok(more) => claims.add(more),
+                // What is committed already has to reach its worker, whatever came after.
+                Err(error) if !claims.claimed.is_empty() => {
+                    tracing::warn!(%error, "a claim was cut short");
+                    claims.cut = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(claims)
+    }
+
+    async fn claim_plain(&self, spec: ClaimSpec) -> Result<Claims> {
         if self.is_exclusive() {
             let floors = Arc::clone(&self.floors);
             return self.write(move |tx| Box::pin(async move { claim(tx, &spec, &floors).await })).await;
@@ -125,6 +162,16 @@ impl Store {
                 Ok(claims)
             }
         }
+    }
+}
+
+impl Claims {
+    fn add(&mut self, more: Self) {
+        self.unknown |= more.unknown;
+        self.cut |= more.cut;
+        self.wake_at = self.wake_at.into_iter().chain(more.wake_at).min();
+        self.claimed.extend(more.claimed);
+        self.expired.extend(more.expired);
     }
 }
 
@@ -150,12 +197,7 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec, floors: &Floors) -> Result<Claims>
         if !spec.hints.is_empty() && spec.hints.iter().all(|hint| *hint.queue != **queue) {
             continue;
         }
-        let claimed = match tx {
-            Tx::Sqlite(_) => sqlite::claim(tx, spec, queue, room, &mut claims).await,
-            Tx::Postgres(session) => postgres::claim(session, spec, floors, queue, room, &mut claims).await,
-            Tx::Mysql(_) => mysql::claim(tx, spec, queue, room, &mut claims).await,
-        };
-        match claimed {
+        match claim_from(tx, spec, queue, Share { room, is_counted: false }, floors, &mut claims).await {
             // What is committed already has to reach its worker, whatever came after.
             Err(error) if matches!(tx, Tx::Postgres(_)) && !claims.claimed.is_empty() => {
                 tracing::warn!(%error, "a claim was cut short");
@@ -169,6 +211,44 @@ async fn claim(tx: &mut Tx, spec: &ClaimSpec, floors: &Floors) -> Result<Claims>
         claims.unknown = !is_known(tx, spec).await?;
     }
     Ok(claims)
+}
+
+/// How much of a queue a claim may have.
+#[derive(Clone, Copy)]
+struct Share {
+    room: u32,
+    /// The queue's limits were asked, and its row is locked.
+    is_counted: bool,
+}
+
+/// Takes tasks of one queue whose limits have been counted.
+pub(crate) async fn claim_one(tx: &mut Tx, spec: &ClaimSpec, queue: &str, floors: &Floors) -> Result<Claims> {
+    let mut claims = Claims::default();
+    if !is_known(tx, spec).await? {
+        return Ok(Claims { unknown: true, ..claims });
+    }
+    let share = Share { room: spec.limit, is_counted: true };
+    claim_from(tx, spec, queue, share, floors, &mut claims).await?;
+    for id in std::mem::take(&mut claims.expired_ids) {
+        // Another may just have moved it.
+        let _ = step(tx, &Request::new(id, Action::Expire), spec.now, &mut claims.expired).await?;
+    }
+    Ok(claims)
+}
+
+async fn claim_from(
+    tx: &mut Tx,
+    spec: &ClaimSpec,
+    queue: &str,
+    share: Share,
+    floors: &Floors,
+    claims: &mut Claims,
+) -> Result<()> {
+    match tx {
+        Tx::Sqlite(_) => sqlite::claim(tx, spec, queue, share, claims).await,
+        Tx::Postgres(session) => postgres::claim(session, spec, floors, queue, share, claims).await,
+        Tx::Mysql(_) => mysql::claim(tx, spec, queue, share, claims).await,
+    }
 }
 
 async fn is_known(tx: &mut Tx, spec: &ClaimSpec) -> Result<bool> {

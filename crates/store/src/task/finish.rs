@@ -12,7 +12,7 @@ use taskloom_protocol::{LogLine, TaskRef};
 use super::beat::append_logs;
 use super::life::{Place, enter};
 use super::note::Note;
-use super::step::{Request, Stepped, release_from, step};
+use super::step::{Request, Stepped, follow, step};
 use crate::Store;
 use crate::error::Result;
 use crate::sql::params;
@@ -165,13 +165,21 @@ async fn succeed_all(
         _ => mysql::succeed(tx, session, &items, now).await?,
     };
     let first = steps.len();
-    steps.extend(ended.into_iter().map(|(id, life, _)| succeeded(id, life)));
-    release_from(tx, first, now, steps).await
+    steps.extend(ended.into_iter().map(|(id, life, ties)| succeeded(id, life, ties)));
+    follow(tx, first, now, steps).await
 }
 
 /// The step of a success. An outcome does not know its queue.
-fn succeeded(id: TaskId, life: Life) -> Stepped {
-    Stepped { id, queue: String::new(), priority: Priority::Normal, band: 0, before: State::Running, life }
+fn succeeded(id: TaskId, life: Life, ties: Ties) -> Stepped {
+    Stepped {
+        id,
+        queue: String::new(),
+        priority: Priority::Normal,
+        band: 0,
+        ties,
+        before: State::Running,
+        life,
+    }
 }
 
 /// The common end, without reading what it does not need: [`taskloom_model::next`] makes a success of every
@@ -202,7 +210,7 @@ async fn succeed(
     let place = Place { queue: String::new(), priority: Priority::Normal, band: 0 };
     let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
     enter(tx, id, &place, &life, ties, Some((session, started_at)), &note).await?;
-    steps.push(succeeded(id, life));
-    release_from(tx, steps.len() - 1, now, steps).await?;
+    steps.push(succeeded(id, life, ties));
+    follow(tx, steps.len() - 1, now, steps).await?;
     Ok(true)
 }

@@ -21,6 +21,8 @@ pub(crate) struct Standing {
     pub(crate) user_id: UserId,
     pub(crate) deleted: bool,
     pub(crate) ties: Ties,
+    /// Errors of other types end it at once; empty: none does.
+    pub(crate) retry_on: Vec<String>,
     pub(crate) trace: Trace,
 }
 
@@ -45,7 +47,7 @@ pub(crate) struct Place {
 }
 
 const SELECT_LIFE: &str = "
-SELECT t.user_id, t.queue, t.priority, t.band, t.max_attempts, t.timeout_ms, t.backoff, t.expires_at, t.deleted_at, t.ties,
+SELECT t.user_id, t.queue, t.priority, t.band, t.max_attempts, t.timeout_ms, t.backoff, t.expires_at, t.deleted_at, t.ties, n.ties, t.retry_on,
        b.deps_left, b.run_at, b.epoch, b.attempt, b.crashes, b.refunds,
        s.run_at, s.reason, s.epoch, s.attempt, s.crashes, s.refunds,
        l.gate, l.epoch, l.attempt, l.crashes, l.refunds,
@@ -74,10 +76,11 @@ fn read(row: &mut Row<'_>) -> Result<Standing> {
     let backoff = row.json::<Backoff>()?.unwrap_or_default();
     let expires_at = row.next()?;
     let deleted = row.next::<Option<Timestamp>>()?.is_some();
-    let ties = Ties::from_bits(row.next()?);
+    let ties = Ties::from_bits(row.next()?).with(Ties::from_bits(row.next::<Option<u32>>()?.unwrap_or(0)));
+    let retry_on = row.json()?.unwrap_or_default();
     let rules = Rules { max_attempts, timeout, backoff, expires_at, limits: ties.limits() };
     let (life, trace) = read_life(row)?;
-    Ok(Standing { life, rules, place, user_id, deleted, ties, trace })
+    Ok(Standing { life, rules, place, user_id, deleted, ties, retry_on, trace })
 }
 
 fn read_life(row: &mut Row<'_>) -> Result<(Life, Trace)> {
@@ -228,20 +231,12 @@ pub(crate) async fn enter(
         Phase::Blocked { deps_left, run_at } => {
             let Life { epoch, attempt, crashes, refunds, .. } = *life;
             let row = params![id, *deps_left, *run_at, epoch, attempt, crashes, refunds];
-            tx.exec(
-                "INSERT INTO blocked (id, deps_left, run_at, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            .await?;
+            tx.insert_many(INSERT_BLOCKED, 7, row).await?;
         }
         Phase::Scheduled { run_at, wait } => {
             let reason = wait.reason().name();
             let row = params![id, *run_at, reason, life.epoch, life.attempt, life.crashes, life.refunds];
-            tx.exec(
-                "INSERT INTO scheduled (id, run_at, reason, epoch, attempt, crashes, refunds) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
-            )
-            .await?;
+            tx.insert_many(INSERT_SCHEDULED, 7, row).await?;
         }
         Phase::Ready => enter_ready(tx, id, place, life).await?,
         Phase::Limited(limit) => enter_limited(tx, id, place, life, *limit).await?,
@@ -266,6 +261,13 @@ async fn enter_ready(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -> Res
         std::sync::LazyLock::new(|| format!("{INSERT_READY} VALUES (?, ?, ?, ?, ?, ?, ?)"));
     tx.exec(&INSERT, &ready_row(id, place, life)).await.map(drop)
 }
+
+/// A statement up to its values.
+pub(crate) const INSERT_BLOCKED: &str =
+    "INSERT INTO blocked (id, deps_left, run_at, epoch, attempt, crashes, refunds)";
+/// A statement up to its values.
+pub(crate) const INSERT_SCHEDULED: &str =
+    "INSERT INTO scheduled (id, run_at, reason, epoch, attempt, crashes, refunds)";
 
 /// A statement up to its values, which are those of [`ready_row`].
 pub(crate) const INSERT_READY: &str = "INSERT INTO ready (queue, band, id, epoch, attempt, crashes, refunds)";

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use taskloom_model::{State, Status, TaskId, Timestamp, UserId};
+use taskloom_model::{LOST_ERROR, Reason, State, Status, TIMEOUT_ERROR, TaskId, Timestamp, UserId};
 use taskloom_protocol::{Counts, Task};
 use uuid::Uuid;
 
@@ -55,6 +55,26 @@ pub struct Filter {
     pub finished_before: Option<Timestamp>,
     /// With this text in the name or the handler's name.
     pub q: Option<String>,
+    /// Failed on their own: dead letters, not tasks whose parent failed.
+    pub dead: bool,
+    /// Ended for this reason.
+    pub reason: Option<Reason>,
+    /// Ended with this type of error; a time limit and a lost worker are the types `timeout` and `lost`.
+    pub error_type: Option<String>,
+}
+
+/// What some of a filter's fields become in a statement.
+pub(super) struct Texts {
+    like: Option<String>,
+    /// How an error of the wanted type begins: its type is the first thing that is written of it.
+    error: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn texts(&self) -> Texts {
+        let kind = self.error_type.as_ref().map(|kind| serde_json::to_string(kind).unwrap_or_default());
+        Texts { like: like_pattern(self), error: kind.map(|kind| format!("{{\"type\":{kind},")) }
+    }
 }
 
 /// What a list is sorted by; ties by id.
@@ -154,7 +174,7 @@ impl Store {
     ) -> Result<(Vec<Task>, Option<Position>, u64)> {
         self.scan(move |tx| {
             Box::pin(async move {
-                let like = like_pattern(&filter);
+                let texts = filter.texts();
                 let few = waiting_up_to(tx, FEW + 1).await? <= u64::from(FEW);
                 // The page's ids first, then their wide rows: a sort never carries payloads.
                 let mut sql = Sql::new("SELECT ");
@@ -162,7 +182,7 @@ impl Store {
                 sql.push(TASK_COLUMNS, &[]);
                 sql.push(&format!(" FROM (SELECT t.id AS id, {key} AS sort_key FROM "), &[]);
                 sql.push(&page.order_by.tables(), &[]);
-                restrict(&mut sql, &filter, like.as_deref(), tx);
+                restrict_to(&mut sql, &filter, &texts, tx);
                 standing(&mut sql, &filter, if few { Way::Sort } else { Way::Walk });
                 paginate(&mut sql, &page);
                 sql.push(") page JOIN tasks t ON t.id = page.id", &[]).push(TASK_JOINS, &[]);
@@ -175,7 +195,7 @@ impl Store {
                 let next = tasks.last().filter(|_| more).map(|task| position(task, page.order_by));
                 let mut sql = Sql::new("SELECT count(*) FROM (SELECT 1 FROM ");
                 sql.push(&live_tables(&filter).unwrap_or("tasks t".into()), &[]).push(TASK_JOINS, &[]);
-                restrict(&mut sql, &filter, like.as_deref(), tx);
+                restrict_to(&mut sql, &filter, &texts, tx);
                 standing(&mut sql, &filter, Way::Counted);
                 sql.push(" LIMIT ?) counted", &[TOTAL_CAP.into()]);
                 let total = tx.number(&sql.text, &sql.params).await?;
@@ -198,8 +218,8 @@ async fn count(tx: &mut Tx, filter: &Filter) -> Result<Counts> {
          FROM tasks t",
     );
     sql.push(TASK_JOINS, &[]);
-    let like = like_pattern(filter);
-    restrict(&mut sql, filter, like.as_deref(), tx);
+    let texts = filter.texts();
+    restrict_to(&mut sql, filter, &texts, tx);
     standing(&mut sql, filter, Way::Sort);
     let counts = tx
         .rows_of(&sql, |row: &mut Row<'_>| {
@@ -220,7 +240,8 @@ fn like_pattern(filter: &Filter) -> Option<String> {
     })
 }
 
-fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>, tx: &Tx) {
+/// All of the filter but for the states.
+pub(super) fn restrict_to<'a>(sql: &mut Sql<'a>, filter: &'a Filter, texts: &'a Texts, tx: &Tx) {
     sql.push(" WHERE t.deleted_at IS NULL", &[])
         .push_some(" AND t.user_id = ?", filter.user_id)
         .push_some(" AND t.handler = ?", filter.task.as_ref())
@@ -236,8 +257,21 @@ fn restrict<'a>(sql: &mut Sql<'a>, filter: &'a Filter, like: Option<&'a str>, tx
         .push_some(" AND t.id >= ?", filter.created_after.map(|at| id_at(at.minus(CLOCKS))))
         .push_some(" AND t.id < ?", filter.created_before.map(|at| id_at(at.plus(CLOCKS))))
         .push_some(" AND o.finished_at >= ?", filter.finished_after)
-        .push_some(" AND o.finished_at < ?", filter.finished_before);
-    if let Some(like) = like {
+        .push_some(" AND o.finished_at < ?", filter.finished_before)
+        .push_some(" AND o.reason = ?", filter.reason.map(Reason::name));
+    if filter.dead {
+        sql.push(" AND o.reason <> 'dependency_failed'", &[]);
+    }
+    if let Some(start) = &texts.error {
+        let kind = filter.error_type.as_deref().filter(|kind| [TIMEOUT_ERROR, LOST_ERROR].contains(kind));
+        let characters = start.chars().count() as u64;
+        // Not LIKE: it knows no case on one database, and some characters mean something to it.
+        sql.push(
+            " AND (substr(o.error, 1, ?) = ? OR o.reason = ?)",
+            &[characters.into(), start.into(), kind.into()],
+        );
+    }
+    if let Some(like) = &texts.like {
         let text = Param::Text(like);
         sql.push(contains(tx), &[text, text]);
     }

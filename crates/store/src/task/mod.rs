@@ -2,8 +2,10 @@
 
 mod beat;
 mod claim;
+mod dead;
 mod explain;
 mod finish;
+mod gate;
 mod life;
 mod list;
 mod note;
@@ -16,15 +18,20 @@ mod sweep;
 
 pub(crate) use beat::LOG_LINES;
 pub use beat::{BeatItem, BeatResult};
-pub(crate) use claim::Floors;
 pub use claim::{ClaimSpec, Claims, Hint};
+pub(crate) use claim::{Floors, claim_one};
+pub use dead::Revived;
 pub use finish::FinishItem;
+pub(crate) use gate::holders;
+pub use gate::{GateInfo, Holder};
 pub use list::{Filter, OrderBy, PageQuery, Position, TOTAL_CAP};
 pub use note::Note;
 pub use prune::EndPlace;
 pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
-pub(crate) use submit::Gatherer;
-pub use submit::{Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
+pub use submit::{
+    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome,
+};
+pub(crate) use submit::{Gatherer, submit};
 pub use sweep::QueueDepth;

@@ -34,6 +34,9 @@ LEFT JOIN running n ON n.id = t.id
 LEFT JOIN outcomes o ON o.id = t.id
 LEFT JOIN workers w ON w.session = coalesce(n.session, o.session)";
 
+/// So many tasks are read on the caller's thread.
+const FEW: usize = 10;
+
 impl Store {
     /// The task, if it exists and is not deleted; of another user than `owner` it does not exist.
     pub async fn task_get(&self, id: TaskId, owner: Option<UserId>) -> Result<Option<Task>> {
@@ -42,11 +45,21 @@ impl Store {
 
     /// These tasks, in this order; what does not exist is left out.
     pub async fn task_get_many(&self, ids: Vec<TaskId>) -> Result<Vec<Task>> {
-        const FEW: usize = 10;
         if ids.len() <= FEW {
             return self.point(move |tx| Box::pin(async move { get_many(tx, ids).await })).await;
         }
         self.scan(move |tx| Box::pin(async move { get_many(tx, ids).await })).await
+    }
+
+    /// These tasks, deleted or not: what a submission was answered with, whatever has happened to it since. Their order is
+    /// any; what was forgotten is left out.
+    pub async fn task_get_answers(&self, mut ids: Vec<TaskId>) -> Result<Vec<Task>> {
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() <= FEW {
+            return self.point(move |tx| Box::pin(async move { find(tx, &ids, "").await })).await;
+        }
+        self.scan(move |tx| Box::pin(async move { find(tx, &ids, "").await })).await
     }
 
     /// The user of a task, deleted or not.
@@ -95,12 +108,16 @@ impl Store {
 }
 
 async fn get_many(tx: &mut Tx, ids: Vec<TaskId>) -> Result<Vec<Task>> {
-    let head = format!("SELECT {TASK_COLUMNS} FROM tasks t {TASK_JOINS} WHERE t.deleted_at IS NULL AND t.id");
-    let found = tx.rows_in(&head, &[], &ids, "", read_task).await?;
-    let tasks = complete(tx, found).await?.into_iter().map(|task| (task.id, task));
+    let tasks = find(tx, &ids, "t.deleted_at IS NULL AND").await?.into_iter().map(|task| (task.id, task));
     let known: HashMap<TaskId, Task> = tasks.collect();
     // An id that is asked for twice is answered twice.
     Ok(ids.iter().filter_map(|id| known.get(id).cloned()).collect())
+}
+
+async fn find(tx: &mut Tx, ids: &[TaskId], condition: &str) -> Result<Vec<Task>> {
+    let head = format!("SELECT {TASK_COLUMNS} FROM tasks t {TASK_JOINS} WHERE {condition} t.id");
+    let found = tx.rows_in(&head, &[], ids, "", read_task).await?;
+    complete(tx, found).await
 }
 
 async fn get(tx: &mut Tx, id: TaskId, owner: Option<UserId>) -> Result<Option<Task>> {

@@ -3,6 +3,7 @@
 use taskloom_model::{Action, Effect, Life, Priority, Refusal, State, TaskId, Timestamp, Transition, next};
 use taskloom_protocol::Json;
 
+use super::gate::settle;
 use super::life::{Place, band, enter, leave, load, turn};
 use super::note::Note;
 use super::step::{Scope, StepError, Stepped};
@@ -29,7 +30,7 @@ impl Store {
         scope: Scope,
         change: ChangeWaiting,
         now: Timestamp,
-    ) -> Result<std::result::Result<Stepped, StepError>> {
+    ) -> Result<std::result::Result<Vec<Stepped>, StepError>> {
         self.write(move |tx| {
             Box::pin(async move {
                 // Moves leave no trace in the epoch: two at the same time go one after the other.
@@ -56,14 +57,17 @@ impl Store {
                 let row = params![&place.queue, i64::from(place.priority.number()), place.band, id];
                 tx.exec(sql, row).await?;
                 enter(tx, id, &place, &life, standing.ties, None, &Note::default()).await?;
-                Ok(Ok(Stepped {
+                let mut steps = vec![Stepped {
                     id,
                     queue: place.queue,
                     priority: place.priority,
                     band: place.band,
+                    ties: standing.ties,
                     before: before.state(),
                     life,
-                }))
+                }];
+                settle(tx, 0, now, &mut steps).await?;
+                Ok(Ok(steps))
             })
         })
         .await

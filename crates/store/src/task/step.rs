@@ -2,12 +2,13 @@
 
 use taskloom_model::{
     Action, AttemptEnd, AttemptOutcome, Effect, Life, ParentEnd, ParentPolicy, Priority, Refusal, State,
-    TaskId, Timestamp, Transition, UserId, next,
+    TaskId, Ties, Timestamp, Transition, UserId, confine, next,
 };
 
+use super::gate::settle;
 use super::life::{Place, Standing, enter, leave, load, update};
 use super::note::Note;
-use super::submit::take_unique_key;
+use super::submit::unique_key;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
@@ -65,8 +66,11 @@ pub enum StepError {
     NotFound,
     /// The state machine refuses.
     Refused(Refusal),
-    /// Another live task holds its unique key.
-    UniqueKeyTaken,
+    /// Another task holds its unique key.
+    UniqueKeyTaken {
+        /// That task.
+        holder: TaskId,
+    },
 }
 
 /// A step that was taken.
@@ -80,6 +84,8 @@ pub struct Stepped {
     pub priority: Priority,
     /// Where among the ready it stands.
     pub band: i64,
+    /// What it concerns besides itself.
+    pub ties: Ties,
     /// Its state before.
     pub before: State,
     /// Its life now; a forgotten task keeps its last.
@@ -114,10 +120,15 @@ pub(crate) async fn step(
     if !request.scope.sees(&standing) {
         return Ok(Err(StepError::NotFound));
     }
-    if request.action == Action::Retry && !regain_unique_key(tx, request.id, &standing).await? {
-        return Ok(Err(StepError::UniqueKeyTaken));
+    if request.action == Action::Retry
+        && let Some(holder) = regain_unique_key(tx, request.id, &standing, now).await?
+    {
+        return Ok(Err(StepError::UniqueKeyTaken { holder }));
     }
-    match next(&standing.life, &standing.rules, request.action, now, request.random) {
+    let error = request.note.error.as_ref().map(|error| error.kind.as_str());
+    let Standing { life, rules, retry_on, .. } = &standing;
+    let (action, rules) = confine(retry_on, error, life, *rules, request.action, now);
+    match next(life, &rules, action, now, request.random) {
         Ok(transition) => {
             carry_out(tx, request.id, standing, transition, &request.note, now, steps).await?;
             Ok(Ok(()))
@@ -138,16 +149,22 @@ pub(crate) async fn carry_out(
 ) -> Result<()> {
     let first = steps.len();
     write_transition(tx, id, standing, transition, note, steps).await?;
-    release_from(tx, first, now, steps).await
+    follow(tx, first, now, steps).await
 }
 
-/// Releases the children of every task that ended in the steps from `first` on, and theirs, and appends their steps.
-pub(crate) async fn release_from(
+/// All that follows from the steps from `first` on: for children of tasks that ended, and for whoever waits at a gate.
+pub(crate) async fn follow(
     tx: &mut Tx,
     first: usize,
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
+    release_from(tx, first, now, steps).await?;
+    settle(tx, first, now, steps).await
+}
+
+/// Releases the children of every task that ended in the steps from `first` on, and theirs, and appends their steps.
+async fn release_from(tx: &mut Tx, first: usize, now: Timestamp, steps: &mut Vec<Stepped>) -> Result<()> {
     // A chain of dependents is walked with a list, not with the stack: it may be long.
     let mut at = first;
     while at < steps.len() {
@@ -179,7 +196,7 @@ async fn write_transition(
     let last_run = trace.run;
     let after = match transition.effect {
         Effect::Become(after) => after,
-        Effect::Forget => return forget(tx, id, &before, place, steps).await,
+        Effect::Forget => return forget(tx, id, &before, place, ties, steps).await,
     };
     if std::mem::discriminant(&before.phase) == std::mem::discriminant(&after.phase) {
         update(tx, id, &before, &after).await?;
@@ -204,6 +221,7 @@ async fn write_transition(
         queue: place.queue,
         priority: place.priority,
         band: place.band,
+        ties,
         before: before.state(),
         life: after,
     });
@@ -219,15 +237,20 @@ async fn forgive(tx: &mut Tx, id: TaskId) -> Result<()> {
     tx.exec("UPDATE edges SET is_open = 0 WHERE child_id = ?", params![id]).await.map(drop)
 }
 
-/// Takes back the unique key of an ended task that is to live again; false if another live task has it.
-async fn regain_unique_key(tx: &mut Tx, id: TaskId, standing: &Standing) -> Result<bool> {
+/// Takes back the unique key of an ended task that is to live again; gives another task that has it.
+async fn regain_unique_key(
+    tx: &mut Tx,
+    id: TaskId,
+    standing: &Standing,
+    now: Timestamp,
+) -> Result<Option<TaskId>> {
     let sql = "SELECT unique_key FROM tasks WHERE id = ?";
     let key = tx.row(sql, params![id], |row| row.next::<Option<String>>()).await?.flatten();
     match key {
         Some(key) if standing.life.state().is_terminal() => {
-            Ok(take_unique_key(tx, standing.user_id, &key, id).await?.is_none_or(|holder| holder == id))
+            unique_key::regain(tx, standing.user_id, &key, id, now).await
         }
-        _ => Ok(true),
+        _ => Ok(None),
     }
 }
 
@@ -320,6 +343,7 @@ async fn forget(
     id: TaskId,
     before: &Life,
     place: Place,
+    ties: Ties,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
     leave(tx, id, &place, before).await?;
@@ -330,6 +354,8 @@ async fn forget(
         "DELETE FROM edges WHERE parent_id = ?",
         "DELETE FROM edges WHERE child_id = ?",
         "DELETE FROM unique_keys WHERE task_id = ?",
+        "DELETE FROM cache WHERE task_id = ?",
+        "DELETE FROM task_gates WHERE task_id = ?",
     ] {
         tx.exec(sql, params![id]).await?;
     }
@@ -347,6 +373,7 @@ async fn forget(
         queue: place.queue,
         priority: place.priority,
         band: place.band,
+        ties,
         before: before.state(),
         life: *before,
     });

@@ -1,29 +1,34 @@
 //! T1: tasks come into being.
 
+mod cache;
 mod gather;
 mod parents;
 mod postgres;
-mod unique_key;
+mod repeats;
+pub(crate) mod unique_key;
 
+pub use cache::CacheKey;
 pub(crate) use gather::Gatherer;
-pub(crate) use unique_key::take_unique_key;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use taskloom_model::{
-    Backoff, Life, Limits, ParentPolicy, Phase, Priority, Rules, TaskId, Ties, Timestamp, UserId,
+    Backoff, CacheOutcome, Life, Limits, ParentPolicy, Phase, Priority, Rules, TaskId, Ties, Timestamp,
+    UserId,
 };
-use taskloom_protocol::Json;
+use taskloom_protocol::{Json, UniqueConflict};
 use uuid::Uuid;
 
-use super::life::{INSERT_READY, Place, band, enter, ready_row};
+use super::gate::{declare, settle, wait_at_gates};
+use super::life::{INSERT_BLOCKED, INSERT_READY, INSERT_SCHEDULED, Place, band, enter, ready_row};
 use super::note::Note;
 use super::step::Stepped;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::sql::{Param, params};
 use crate::tx::Tx;
+use repeats::Verdict;
 
 /// A task as the store takes it: checked, defaults filled in.
 #[derive(Debug, Clone)]
@@ -72,6 +77,12 @@ pub struct NewTask {
     pub on_parent_failure: ParentPolicy,
     /// No second task with this key while one lives.
     pub unique_key: Option<String>,
+    /// Nor until this instant, even if the task has ended.
+    pub unique_until: Option<Timestamp>,
+    /// What becomes of it if another task has the key.
+    pub unique_conflict: UniqueConflict,
+    /// An equal call may be answered with this task, or this one with a task that was made for an equal call.
+    pub cache: Option<CacheKey>,
     /// Errors of other types end it at once; empty: every error is worth another attempt.
     pub retry_on: Vec<String>,
     /// The schedule that makes it.
@@ -135,13 +146,28 @@ impl NewTask {
     /// Whether nothing but its own rows has to be looked at.
     fn is_plain(&self) -> bool {
         self.unique_key.is_none()
+            && self.cache.is_none()
             && self.depends_on.is_empty()
             && self.all_ties().limits() == Limits::default()
     }
 
     /// Where among the ready it will stand.
-    pub fn band(&self) -> i64 {
+    pub(crate) fn band(&self) -> i64 {
         band(self.priority, self.turn)
+    }
+
+    /// Its coming into being, as a step from nowhere.
+    pub fn arrival(&self, life: &Life) -> Stepped {
+        Stepped {
+            id: self.id,
+            queue: self.queue.clone(),
+            priority: self.priority,
+            band: self.band(),
+            ties: self.all_ties(),
+            // Nobody can have watched it before.
+            before: life.state(),
+            life: *life,
+        }
     }
 
     fn place(&self) -> Place {
@@ -176,8 +202,30 @@ pub struct Submission {
 pub enum Made {
     /// It exists now.
     New(Life),
-    /// A task with the same unique key lives.
+    /// It exists now, in the place of the task that had its unique key.
+    Replacing(Life, TaskId),
+    /// This task has its unique key.
     Existing(TaskId),
+    /// This task answers the call: it succeeded, or works on it.
+    Answered(TaskId, CacheOutcome),
+}
+
+impl Made {
+    /// The life of a task that was made.
+    pub fn life(self) -> Option<Life> {
+        match self {
+            Self::New(life) | Self::Replacing(life, _) => Some(life),
+            Self::Existing(_) | Self::Answered(..) => None,
+        }
+    }
+
+    /// The task that was there instead of the new one.
+    pub fn instead(self) -> Option<TaskId> {
+        match self {
+            Self::New(_) | Self::Replacing(..) => None,
+            Self::Existing(id) | Self::Answered(id, _) => Some(id),
+        }
+    }
 }
 
 /// What became of a submission.
@@ -207,6 +255,15 @@ pub enum Rejected {
         index: usize,
         /// The parent.
         parent: TaskId,
+    },
+    /// Another task has the unique key, and the new one asked to be refused then.
+    UniqueKeyTaken {
+        /// The task, by its place in the submission.
+        index: usize,
+        /// The task that has the key.
+        holder: TaskId,
+        /// That one is another task of this submission, so it was not made either.
+        is_own: bool,
     },
 }
 
@@ -240,48 +297,86 @@ impl Submission {
     }
 }
 
-async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
+/// Writes a submission in the transaction at hand.
+pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
         && let Some(known) = replay(tx, idempotency).await?
     {
         return Ok(known);
     }
-    // Parents first: nothing may be written before a rejection.
-    let ends = match parents::ends(tx, &submission.tasks).await? {
+    // Parents and keys first: nothing may be written before a rejection.
+    let mut ends = match parents::ends(tx, &submission.tasks).await? {
         Ok(ends) => ends,
         Err(rejected) => return Ok(SubmitOutcome::Rejected(rejected)),
     };
+    let verdicts = match repeats::decide(tx, &submission.tasks, now).await? {
+        Ok(verdicts) => verdicts,
+        Err(rejected) => return Ok(SubmitOutcome::Rejected(rejected)),
+    };
+    let mut steps = repeats::replace(tx, &verdicts, now).await?;
+    if !steps.is_empty()
+        && let Ok(now_ended) = parents::ends(tx, &submission.tasks).await?
+    {
+        // A parent may be among what was replaced.
+        ends = now_ended;
+    }
+    repeats::take(tx, &submission.tasks, &verdicts, now).await?;
     let mut made = Vec::with_capacity(submission.tasks.len());
     let mut written = Vec::with_capacity(submission.tasks.len());
-    let mut taken: HashMap<(UserId, &str), TaskId> = HashMap::new();
-    for task in submission.tasks.iter() {
-        if let Some(key) = &task.unique_key {
-            // One that was taken by a task of this very submission, which is not written yet.
-            let holder = match taken.get(&(task.user_id, key.as_str())) {
-                Some(holder) => Some(*holder),
-                None => take_unique_key(tx, task.user_id, key, task.id).await?,
-            };
-            if let Some(holder) = holder {
-                made.push(Made::Existing(holder));
-                continue;
+    for (task, verdict) in submission.tasks.iter().zip(verdicts) {
+        made.push(match verdict {
+            Verdict::HasKey(id) => Made::Existing(id),
+            Verdict::Answers(id, outcome) => Made::Answered(id, outcome),
+            Verdict::Make { replaces, .. } => {
+                let life = parents::life(task, &ends, now);
+                written.push(Fresh { task, life, at: now });
+                replaces.map_or(Made::New(life), |old| Made::Replacing(life, old))
             }
-            taken.insert((task.user_id, key.as_str()), task.id);
-        }
-        let life = parents::life(task, &ends, now);
-        written.push(Fresh { task, life, at: now });
-        made.push(Made::New(life));
+        });
     }
+    declare(tx, &written, now).await?;
     write(tx, &written).await?;
     parents::link(tx, &written, &ends).await?;
+    steps.extend(let_in(tx, &written, &mut made, now).await?);
     if let Some(idempotency) = &submission.idempotency {
-        let ids = made.iter().zip(submission.tasks.iter()).map(|(made, task)| match made {
-            Made::New(_) => task.id,
-            Made::Existing(id) => *id,
-        });
+        let ids =
+            made.iter().zip(submission.tasks.iter()).map(|(made, task)| made.instead().unwrap_or(task.id));
         remember(tx, idempotency, &ids.collect::<Vec<_>>(), now).await?;
     }
-    Ok(SubmitOutcome::Done { made, steps: Vec::new() })
+    Ok(SubmitOutcome::Done { made, steps })
+}
+
+/// Lets in those of the new tasks that a limit has room for; gives what else that moved.
+async fn let_in(
+    tx: &mut Tx,
+    written: &[Fresh<'_>],
+    made: &mut [Made],
+    now: Timestamp,
+) -> Result<Vec<Stepped>> {
+    let is_limited = |fresh: &&Fresh<'_>| matches!(fresh.life.phase, Phase::Limited(_));
+    let mut steps: Vec<Stepped> =
+        written.iter().filter(is_limited).map(|fresh| fresh.task.arrival(&fresh.life)).collect();
+    let arrived = steps.len();
+    settle(tx, 0, now, &mut steps).await?;
+    steps.drain(..arrived);
+    if steps.is_empty() {
+        return Ok(steps);
+    }
+    // The new ones stand in the order of the submission.
+    let new = made.iter_mut().filter_map(|made| match made {
+        Made::New(life) | Made::Replacing(life, _) => Some(life),
+        Made::Existing(_) | Made::Answered(..) => None,
+    });
+    let mut own: HashMap<TaskId, &mut Life> = written.iter().map(|fresh| fresh.task.id).zip(new).collect();
+    steps.retain(|step| match own.get_mut(&step.id) {
+        Some(life) => {
+            **life = step.life;
+            false
+        }
+        None => true,
+    });
+    Ok(steps)
 }
 
 async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
@@ -310,10 +405,10 @@ async fn remember(tx: &mut Tx, idempotency: &Idempotency, ids: &[TaskId], now: T
 
 /// A task that is being written, with the life it begins.
 #[derive(Clone, Copy)]
-struct Fresh<'a> {
-    task: &'a NewTask,
-    life: Life,
-    at: Timestamp,
+pub(super) struct Fresh<'a> {
+    pub(super) task: &'a NewTask,
+    pub(super) life: Life,
+    pub(super) at: Timestamp,
 }
 
 /// Writes tasks with the lives they begin.
@@ -321,9 +416,7 @@ async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     match tx {
         Tx::Postgres(pg) => {
             postgres::insert(pg, tasks).await?;
-            for Fresh { task, life, .. } in tasks.iter().filter(|fresh| fresh.life.phase != Phase::Ready) {
-                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
-            }
+            wait(tx, tasks).await?;
         }
         Tx::Sqlite(_) => insert_each(tx, tasks).await?,
         Tx::Mysql(_) => insert_together(tx, tasks).await?,
@@ -349,18 +442,12 @@ async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     for fresh in tasks {
         let texts = Texts::of(fresh.task);
         tx.exec(&ONE, &task_row(fresh, &texts)).await?;
-        enter(
-            tx,
-            fresh.task.id,
-            &fresh.task.place(),
-            &fresh.life,
-            fresh.task.all_ties(),
-            None,
-            &Note::default(),
-        )
-        .await?;
+        if fresh.life.phase == Phase::Ready {
+            let place = fresh.task.place();
+            enter(tx, fresh.task.id, &place, &fresh.life, Ties::NONE, None, &Note::default()).await?;
+        }
     }
-    Ok(())
+    wait(tx, tasks).await
 }
 
 /// On MySQL in sets.
@@ -371,16 +458,37 @@ async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
         rows.extend(task_row(fresh, texts));
     }
     tx.insert_many(INSERT, COLUMNS, &rows).await?;
-    let places: Vec<Place> = tasks.iter().map(|fresh| fresh.task.place()).collect();
-    let mut ready: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * 7);
-    for (Fresh { task, life, .. }, place) in tasks.iter().zip(&places) {
-        if life.phase == Phase::Ready {
-            ready.extend(ready_row(task.id, place, life));
-        } else {
-            enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
+    let is_ready = |fresh: &&Fresh<'_>| fresh.life.phase == Phase::Ready;
+    let places: Vec<(Place, &Fresh<'_>)> =
+        tasks.iter().filter(is_ready).map(|fresh| (fresh.task.place(), fresh)).collect();
+    let ready: Vec<Param<'_>> =
+        places.iter().flat_map(|(place, fresh)| ready_row(fresh.task.id, place, &fresh.life)).collect();
+    tx.insert_many(INSERT_READY, 7, &ready).await?;
+    wait(tx, tasks).await
+}
+
+/// Puts those that are not ready where they wait, in sets; one that has ended with its parents is written by itself.
+async fn wait(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
+    let (mut blocked, mut scheduled): (Vec<Param<'_>>, Vec<Param<'_>>) = (Vec::new(), Vec::new());
+    let zero = Param::Int(0);
+    for Fresh { task, life, .. } in tasks {
+        match life.phase {
+            Phase::Ready | Phase::Limited(_) => {}
+            Phase::Blocked { deps_left, run_at } => {
+                blocked.extend([task.id.into(), deps_left.into(), run_at.into(), zero, zero, zero, zero]);
+            }
+            Phase::Scheduled { run_at, wait } => {
+                let reason = Param::Text(wait.reason().name());
+                scheduled.extend([task.id.into(), run_at.into(), reason, zero, zero, zero, zero]);
+            }
+            Phase::Running { .. } | Phase::Ended { .. } => {
+                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
+            }
         }
     }
-    tx.insert_many(INSERT_READY, 7, &ready).await
+    tx.insert_many(INSERT_BLOCKED, 7, &blocked).await?;
+    tx.insert_many(INSERT_SCHEDULED, 7, &scheduled).await?;
+    wait_at_gates(tx, tasks).await
 }
 
 /// What has to be put into words for a row.

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 mod databases;
+mod dead_letters;
 mod failures;
 mod keeping;
+mod limits;
 mod lives;
 mod migrations;
 mod races;
+mod repeats;
 mod sqlite_file;
 mod support;
 mod transfers;

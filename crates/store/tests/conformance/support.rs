@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskloom_model::{Action, Backoff, Finish, Life, Limits, ParentPolicy, Priority, Rules, Ties, Timestamp};
-use taskloom_protocol::{Register, TaskRef};
+use taskloom_protocol::{Register, TaskRef, UniqueConflict};
 use taskloom_store::{
     ClaimSpec, Filter, FinishItem, Made, NewTask, NewWorker, Note, PageQuery, Request, Store, Submission,
     SubmitOutcome,
@@ -88,6 +88,9 @@ pub(crate) fn new_task(rules: &Rules, run_at: Option<Timestamp>) -> NewTask {
         depends_on: vec![],
         on_parent_failure: ParentPolicy::Skip,
         unique_key: None,
+        unique_until: None,
+        unique_conflict: UniqueConflict::Return,
+        cache: None,
         retry_on: vec![],
         schedule_id: None,
         workflow_id: None,
@@ -109,6 +112,7 @@ pub(crate) async fn register(store: &Store) {
             handlers: vec![],
             concurrency: 1,
             version: String::new(),
+            defaults: None,
         };
         store.worker_register(NewWorker { hello, embedded: false }, Timestamp::MIN).await.unwrap();
     }

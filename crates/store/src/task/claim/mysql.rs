@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use taskloom_model::{Effect, Life, Phase, State, TaskId, Ties};
 use uuid::Uuid;
 
-use super::{CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
+use super::{CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY, Share};
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::{Param, params};
@@ -21,14 +21,15 @@ pub(super) async fn claim(
     tx: &mut Tx,
     spec: &ClaimSpec,
     queue: &str,
-    room: u32,
+    share: Share,
     claims: &mut Claims,
 ) -> Result<()> {
+    let room = share.room;
     let (before, late) = (claims.claimed.len(), claims.expired_ids.len());
     let head = if spec.hints.is_empty() {
-        head(tx, spec, queue, room).await?
+        head(tx, spec, queue, share.is_counted, room).await?
     } else {
-        hinted(tx, spec, queue).await?
+        hinted(tx, spec, queue, share.is_counted).await?
     };
     let seen = head.len();
     let passed_by = take(tx, spec, queue, room, head, claims).await?;
@@ -36,7 +37,8 @@ pub(super) async fn claim(
     let left = room.saturating_sub(used);
     // Only when the head holds what this worker does not know is it worth looking further.
     if spec.hints.is_empty() && left > 0 && seen >= room as usize && passed_by > 0 && !claims.cut {
-        let mut further = self::head(tx, spec, queue, left.saturating_add(PASSED_BY)).await?;
+        let mut further =
+            self::head(tx, spec, queue, share.is_counted, left.saturating_add(PASSED_BY)).await?;
         further.retain(|row| !claims.expired_ids.contains(&row.0));
         take(tx, spec, queue, left, further, claims).await?;
     }
@@ -46,25 +48,27 @@ pub(super) async fn claim(
 /// A row of `ready`: its id, band and life.
 type Head = (TaskId, i64, Life);
 
-async fn head(tx: &mut Tx, spec: &ClaimSpec, queue: &str, look_at: u32) -> Result<Vec<Head>> {
+async fn head(tx: &mut Tx, spec: &ClaimSpec, queue: &str, counted: bool, look_at: u32) -> Result<Vec<Head>> {
     let sql = "SELECT id, band, epoch, attempt, crashes, refunds FROM ready
          WHERE queue = ? AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+         AND (? = 1 OR NOT EXISTS (SELECT 1 FROM queues WHERE name = ? AND is_special = 1))
          ORDER BY band, id LIMIT ? FOR UPDATE SKIP LOCKED";
-    tx.rows(sql, params![queue, spec.session, look_at], read_head).await
+    tx.rows(sql, params![queue, spec.session, counted, queue, look_at], read_head).await
 }
 
 /// Those of the hinted tasks that are ready and that nobody else takes right now.
-async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str) -> Result<Vec<Head>> {
+async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str, counted: bool) -> Result<Vec<Head>> {
     let hints = spec.hinted(queue);
     let read = |row: &mut Row<'_>| Ok((row.next::<i64>()?, row.next::<TaskId>()?));
     let places = tx.rows_in("SELECT band, id FROM tasks WHERE id", &[], &hints, "", read).await?;
     let mut found = Vec::new();
     for some in places.chunks(PLACES) {
         let (condition, mut params) = at_places(queue, some);
-        params.push(spec.session.into());
+        params.extend::<[Param<'_>; 3]>([spec.session.into(), counted.into(), queue.into()]);
         let sql = format!(
             "SELECT id, band, epoch, attempt, crashes, refunds FROM ready WHERE {condition}
-             AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL) FOR UPDATE SKIP LOCKED"
+             AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+             AND (? = 1 OR NOT EXISTS (SELECT 1 FROM queues WHERE name = ? AND is_special = 1)) FOR UPDATE SKIP LOCKED"
         );
         found.extend(tx.rows(&sql, &params, read_head).await?);
     }

@@ -7,7 +7,7 @@ use taskloom_model::Effect;
 use tokio_postgres::types::ToSql;
 
 use super::floor::{self, Floors};
-use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
+use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY, Share};
 use crate::error::Result;
 use crate::postgres::{Session, Values};
 use crate::row::Row;
@@ -26,6 +26,7 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
         "SELECT ctid AS place, band, id, epoch, attempt, crashes, refunds FROM ready
   WHERE queue = ? AND (band, id) >= (?::bigint, ?::uuid)
     AND EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+    AND (?::int = 1 OR NOT EXISTS (SELECT 1 FROM queues WHERE name = ? AND is_special = 1))
   ORDER BY band, id LIMIT ? FOR UPDATE SKIP LOCKED",
     )
 });
@@ -39,7 +40,8 @@ static CLAIM_HINTED: LazyLock<String> = LazyLock::new(|| {
     SELECT ctid AS place, n.band, n.id, n.epoch, n.attempt, n.crashes, n.refunds FROM ready n
     WHERE n.queue = ? AND n.band = (SELECT k.band FROM tasks k WHERE k.id = h.id) AND n.id = h.id FOR UPDATE SKIP LOCKED
   ) r
-  WHERE EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL) LIMIT ?",
+  WHERE EXISTS (SELECT 1 FROM workers WHERE session = ? AND left_at IS NULL)
+    AND (?::int = 1 OR NOT EXISTS (SELECT 1 FROM queues WHERE name = ? AND is_special = 1)) LIMIT ?",
     )
 });
 
@@ -76,14 +78,17 @@ pub(super) async fn claim(
     spec: &ClaimSpec,
     floors: &Floors,
     queue: &str,
-    room: u32,
+    share: Share,
     claims: &mut Claims,
 ) -> Result<()> {
+    let Share { room, is_counted } = share;
     let mut left = room;
     if spec.hints.is_empty() {
         let began = floors.begin(queue);
         if began > floor::START {
-            let found = take(session, spec, queue, Look { room, window: room, from: began }, claims).await?;
+            let found =
+                take(session, spec, queue, Look { room, window: room, from: began, is_counted }, claims)
+                    .await?;
             left = room.saturating_sub(found.used);
             match found.first {
                 Some(first) if left == 0 || claims.cut => {
@@ -96,7 +101,8 @@ pub(super) async fn claim(
     }
     let start = Instant::now();
     let found =
-        take(session, spec, queue, Look { room: left, window: left, from: floor::START }, claims).await?;
+        take(session, spec, queue, Look { room: left, window: left, from: floor::START, is_counted }, claims)
+            .await?;
     if let (Some(first), true) = (found.first, spec.hints.is_empty() && found.used >= left) {
         floors.walked(queue, first, start.elapsed());
     }
@@ -104,7 +110,8 @@ pub(super) async fn claim(
     let rest = left.saturating_sub(found.used);
     let passed_by = found.seen >= u64::from(left) && found.known < found.seen;
     if spec.hints.is_empty() && rest > 0 && passed_by && !claims.cut {
-        let look = Look { room: rest, window: rest.saturating_add(PASSED_BY), from: floor::START };
+        let window = rest.saturating_add(PASSED_BY);
+        let look = Look { room: rest, window, from: floor::START, is_counted };
         take(session, spec, queue, look, claims).await?;
     }
     Ok(())
@@ -115,6 +122,7 @@ struct Look {
     room: u32,
     window: u32,
     from: floor::Place,
+    is_counted: bool,
 }
 
 /// What one statement found.
@@ -137,20 +145,32 @@ async fn take(
     look: Look,
     claims: &mut Claims,
 ) -> Result<Found> {
-    let Look { room, window, from } = look;
+    let Look { room, window, from, is_counted } = look;
     let handlers: Values<'_> = spec.handlers.iter().collect();
     let [queue_name, worker, now] =
         [queue.into(), spec.session.into(), spec.now.into()].map(|p: Param<'_>| p);
     let [window, all, most] =
         [window.into(), spec.handlers.is_empty().into(), room.into()].map(|p: Param<'_>| p);
-    let bytes = Param::from(CLAIM_BYTES as u64);
+    let (bytes, counted) = (Param::from(CLAIM_BYTES as u64), Param::from(is_counted));
     let until = Param::from(spec.now.plus(spec.lease));
     let ids: Values<'_> = spec.hinted(queue).into_iter().collect();
     let (band, id) = (Param::from(from.0), Param::from(from.1));
     let mut params: Vec<&(dyn ToSql + Sync)> =
         if spec.hints.is_empty() { vec![&queue_name, &band, &id] } else { vec![&ids, &queue_name] };
-    params.extend::<[&(dyn ToSql + Sync); 11]>([
-        &worker, &window, &most, &bytes, &now, &all, &handlers, &worker, &until, &now, &now,
+    params.extend::<[&(dyn ToSql + Sync); 13]>([
+        &worker,
+        &counted,
+        &queue_name,
+        &window,
+        &most,
+        &bytes,
+        &now,
+        &all,
+        &handlers,
+        &worker,
+        &until,
+        &now,
+        &now,
     ]);
     let claim = if spec.hints.is_empty() { &CLAIM } else { &CLAIM_HINTED };
     let rows = session.query_any(claim, &params).await?;
@@ -186,7 +206,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn the_claims_plan_only_walks_keys() {
         let id = "'00000000-0000-0000-0000-000000000001'";
-        let rest = format!("{id}, 100, 100, 4000000, 0, 0, ARRAY['demo.echo'], {id}, 0, 0, 0");
+        let rest = format!("{id}, 0, 'default', 100, 100, 4000000, 0, 0, ARRAY['demo.echo'], {id}, 0, 0, 0");
         let heads = [
             format!("'default', -9223372036854775808, {id}, {rest}"),
             format!("ARRAY[{id}::uuid], 'default', {rest}"),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use taskloom_model::{Effect, State};
 
-use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY};
+use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY, Share};
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::params;
@@ -17,9 +17,13 @@ pub(super) async fn claim(
     tx: &mut Tx,
     spec: &ClaimSpec,
     queue: &str,
-    room: u32,
+    share: Share,
     claims: &mut Claims,
 ) -> Result<()> {
+    if !share.is_counted && is_special(tx, queue).await? {
+        return Ok(());
+    }
+    let room = share.room;
     let found = if spec.hints.is_empty() {
         let (found, cut) = candidates(tx, queue, &spec.handlers, room).await?;
         claims.cut = cut;
@@ -31,6 +35,11 @@ pub(super) async fn claim(
         take(tx, spec, queue, candidate, claims).await?;
     }
     Ok(())
+}
+
+async fn is_special(tx: &mut Tx, queue: &str) -> Result<bool> {
+    let sql = "SELECT count(*) FROM queues WHERE name = ? AND is_special = 1";
+    Ok(tx.number(sql, params![queue]).await? == 1)
 }
 
 /// Up to `room` tasks of the queue, first come first, and whether their size ended the list.
@@ -100,8 +109,17 @@ async fn take(
         _ => {
             let user_id = candidate.user_id;
             let rules = candidate.rules();
-            let standing =
-                Standing { life, rules, place, user_id, deleted: false, ties, trace: Trace::default() };
+            let standing = Standing {
+                life,
+                rules,
+                place,
+                user_id,
+                deleted: false,
+                ties,
+                // A claim meets no error.
+                retry_on: Vec::new(),
+                trace: Trace::default(),
+            };
             carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;
         }
     }

@@ -1,41 +1,86 @@
-//! Unique keys: one live task for each.
+//! Unique keys: one task for each, while it lives and for as long as it asked.
 
 use taskloom_model::{TaskId, Timestamp, UserId};
 use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
-use crate::row::first;
+use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
 
-/// Takes the key for a task, unless a live task holds it: then gives that one.
-pub(crate) async fn take_unique_key(
+/// How a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Nobody has it. This task had it last, if any had.
+    Free(Option<TaskId>),
+    /// This task has it.
+    Taken(TaskId),
+}
+
+impl Key {
+    /// The task in the key's row, whatever it counts.
+    pub(super) fn noted(self) -> Option<TaskId> {
+        match self {
+            Self::Free(task) => task,
+            Self::Taken(task) => Some(task),
+        }
+    }
+}
+
+/// Looks at a key. Until the transaction ends nobody else takes it, if it has been taken before.
+pub(super) async fn look(tx: &mut Tx, user_id: UserId, key: &str, now: Timestamp) -> Result<Key> {
+    // Whoever has the row's lock decides; what its holder is doing is read after that.
+    lock(tx, user_id, key).await?;
+    let sql = "SELECT u.task_id, u.until_at, t.id, t.deleted_at, o.id FROM unique_keys u
+         LEFT JOIN tasks t ON t.id = u.task_id LEFT JOIN outcomes o ON o.id = u.task_id
+         WHERE u.user_id = ? AND u.unique_key = ?";
+    let read = |row: &mut Row<'_>| {
+        let (task, until) = (row.next::<TaskId>()?, row.next::<Option<Timestamp>>()?);
+        let exists = row.next::<Option<Uuid>>()?.is_some() && row.next::<Option<Timestamp>>()?.is_none();
+        let lives = exists && row.next::<Option<Uuid>>()?.is_none();
+        let counts = lives || exists && until.is_some_and(|until| until > now);
+        Ok(if counts { Key::Taken(task) } else { Key::Free(Some(task)) })
+    };
+    Ok(tx.row(sql, params![user_id, key], read).await?.unwrap_or(Key::Free(None)))
+}
+
+/// Locks the key's row, if there is one.
+pub(super) async fn lock(tx: &mut Tx, user_id: UserId, key: &str) -> Result<()> {
+    let sql = "SELECT 1 FROM unique_keys WHERE user_id = ? AND unique_key = ?";
+    tx.lock(sql, params![user_id, key]).await.map(drop)
+}
+
+/// Gives the key to a task, if it still is noted for the one that was found.
+pub(super) async fn take(
+    tx: &mut Tx,
+    (user_id, key): (UserId, &str),
+    noted: Option<TaskId>,
+    id: TaskId,
+    until: Option<Timestamp>,
+) -> Result<()> {
+    let Some(noted) = noted else {
+        let sql = "INSERT INTO unique_keys (task_id, until_at, user_id, unique_key) VALUES (?, ?, ?, ?)";
+        return tx.exec(sql, params![id, until, user_id, key]).await.map(drop).map_err(StoreError::raced);
+    };
+    let sql = "UPDATE unique_keys SET task_id = ?, until_at = ? WHERE user_id = ? AND unique_key = ? AND task_id = ?";
+    match tx.exec(sql, params![id, until, user_id, key, noted]).await? {
+        1 => Ok(()),
+        _ => Err(StoreError::Conflict("a unique key had another holder".into())),
+    }
+}
+
+/// Gives the key back to a task that had it once and is to live again; gives another task that has it meanwhile.
+pub(crate) async fn regain(
     tx: &mut Tx,
     user_id: UserId,
     key: &str,
     id: TaskId,
+    now: Timestamp,
 ) -> Result<Option<TaskId>> {
-    // Whoever has the row's lock decides; what its holder is doing is read after that.
-    tx.lock("SELECT 1 FROM unique_keys WHERE user_id = ? AND unique_key = ?", params![user_id, key]).await?;
-    let sql = "SELECT task_id FROM unique_keys WHERE user_id = ? AND unique_key = ?";
-    let holder = tx.row(sql, params![user_id, key], first::<TaskId>).await?;
-    let sql = match holder {
-        Some(holder) if lives(tx, holder).await? => return Ok(Some(holder)),
-        Some(_) => "UPDATE unique_keys SET task_id = ? WHERE user_id = ? AND unique_key = ?",
-        None => "INSERT INTO unique_keys (task_id, user_id, unique_key) VALUES (?, ?, ?)",
-    };
-    tx.exec(sql, params![id, user_id, key]).await.map_err(StoreError::raced)?;
-    Ok(None)
-}
-
-/// Whether the task is there, has not ended and is not deleted.
-async fn lives(tx: &mut Tx, id: TaskId) -> Result<bool> {
-    let sql = "SELECT o.id, t.deleted_at FROM tasks t LEFT JOIN outcomes o ON o.id = t.id WHERE t.id = ?";
-    let standing = tx
-        .row(sql, params![id], |row| {
-            let has_ended = row.next::<Option<Uuid>>()?.is_some();
-            Ok(!has_ended && row.next::<Option<Timestamp>>()?.is_none())
-        })
-        .await?;
-    Ok(standing.unwrap_or(false))
+    match look(tx, user_id, key, now).await? {
+        Key::Taken(holder) if holder != id => Ok(Some(holder)),
+        // Its row says already how long.
+        key if key.noted() == Some(id) => Ok(None),
+        free => take(tx, (user_id, key), free.noted(), id, None).await.map(|()| None),
+    }
 }

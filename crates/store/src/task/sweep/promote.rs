@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::{Param, params};
+use crate::task::gate::settle;
 use crate::task::life::{INSERT_READY, Place, enter, read_priority, ready_row};
 use crate::task::note::Note;
 use crate::task::step::Stepped;
@@ -20,7 +21,7 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<S
     let places = places(tx, &ids).await?;
     let mut steps = Vec::with_capacity(due.len());
     for (id, before) in due {
-        let Some((place, rules, _)) = places.get(&id) else { continue };
+        let Some((place, rules, ties)) = places.get(&id) else { continue };
         if let Ok(step) = next(&before, rules, Action::Promote, now, 0.0)
             && let Effect::Become(life) = step.effect
         {
@@ -29,6 +30,7 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<S
                 queue: place.queue.clone(),
                 priority: place.priority,
                 band: place.band,
+                ties: *ties,
                 before: State::Scheduled,
                 life,
             });
@@ -46,6 +48,7 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<S
         }
     }
     tx.insert_many(INSERT_READY, 7, &rows).await?;
+    settle(tx, 0, now, &mut steps).await?;
     Ok(steps)
 }
 

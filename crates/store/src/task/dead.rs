@@ -1,0 +1,91 @@
+//! Dead letters, many at a time: run again, or put away.
+
+use taskloom_model::{Action, State, TaskId, Timestamp};
+
+use super::list::{Filter, restrict_to};
+use super::step::{Request, Scope, StepError, Stepped, step};
+use crate::Store;
+use crate::error::Result;
+use crate::row::first;
+use crate::sql::{Sql, params};
+use crate::tx::Tx;
+
+/// What became of dead letters that were to run again.
+#[derive(Debug, Clone, Default)]
+pub struct Revived {
+    /// The steps taken, and those that followed.
+    pub steps: Vec<Stepped>,
+    /// Those that run again.
+    pub revived: u64,
+    /// Those that do not, and why. One that is no dead letter any more is not among them.
+    pub refused: Vec<(TaskId, StepError)>,
+}
+
+impl Store {
+    /// Up to `limit` dead letters that match, oldest first, behind `after`. Whatever the filter says of states, only
+    /// failed tasks are found.
+    pub async fn task_dead(&self, filter: Filter, after: Option<TaskId>, limit: u32) -> Result<Vec<TaskId>> {
+        let filter = Filter { status: None, state: None, dead: true, ..filter };
+        self.scan(move |tx| {
+            Box::pin(async move {
+                let mut sql = Sql::new("SELECT o.id FROM outcomes o CROSS JOIN tasks t");
+                let texts = filter.texts();
+                restrict_to(&mut sql, &filter, &texts, tx);
+                // The second condition is what the index of failures is limited to.
+                sql.push(" AND t.id = o.id AND o.state = 'failed' AND o.state <> 'succeeded'", &[]);
+                sql.push(
+                    " AND o.id > ? ORDER BY o.id LIMIT ?",
+                    &[after.unwrap_or_default().into(), limit.into()],
+                );
+                tx.rows_of(&sql, first::<TaskId>).await
+            })
+        })
+        .await
+    }
+
+    /// T11 for those of the tasks that are dead letters still.
+    pub async fn task_revive(&self, ids: Vec<TaskId>, now: Timestamp) -> Result<Revived> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut done = Revived::default();
+                for id in ids {
+                    if !is_failed(tx, id).await? {
+                        continue;
+                    }
+                    let request = Request { scope: Scope::Everybody, ..Request::new(id, Action::Retry) };
+                    match step(tx, &request, now, &mut done.steps).await? {
+                        Ok(()) => done.revived += 1,
+                        Err(StepError::NotFound) => {}
+                        Err(error) => done.refused.push((id, error)),
+                    }
+                }
+                Ok(done)
+            })
+        })
+        .await
+    }
+
+    /// Hides those of the tasks that are dead letters still; gives how many.
+    pub async fn task_discard(&self, ids: Vec<TaskId>, now: Timestamp) -> Result<u64> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut discarded = 0;
+                for id in ids {
+                    if is_failed(tx, id).await? {
+                        let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
+                        discarded += tx.exec(sql, params![now, id]).await?;
+                    }
+                }
+                Ok(discarded)
+            })
+        })
+        .await
+    }
+}
+
+/// Whether the task has failed, and stays so until the transaction ends.
+async fn is_failed(tx: &mut Tx, id: TaskId) -> Result<bool> {
+    let sql = "SELECT 1 FROM outcomes WHERE id = ? AND state = ?";
+    tx.lock(sql, params![id, State::Failed.name()]).await?;
+    Ok(tx.number(sql, params![id, State::Failed.name()]).await? == 1)
+}
