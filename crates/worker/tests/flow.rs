@@ -251,6 +251,32 @@ async fn progress_and_lines_travel_with_heartbeats_while_the_handler_runs() {
 }
 
 #[tokio::test]
+async fn ten_thousand_reports_in_a_moment_are_few_messages_and_the_last_arrives() {
+    let fake = Fake::new();
+    let registry = Registry::new().with("eager", |ctx: Context| async move {
+        let start = std::time::Instant::now();
+        for report in 1..=10_000_u32 {
+            ctx.progress_with(f64::from(report) / 101.0, report);
+            if report % 100 == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        }
+        Ok::<_, HandlerError>(start.elapsed().as_secs_f64())
+    });
+    let task = fake.push("eager", json!([]), json!({}));
+    let running = Running::start(&fake, registry);
+    let finish = fake.finished(task).await;
+    let Outcome::Success { result } = &finish.outcome else { panic!("{:?}", finish.outcome) };
+    let told: Vec<_> = fake.state().beats_of(task).into_iter().filter(|b| b.progress.is_some()).collect();
+    // The fake asks for a heartbeat every 20 ms, which takes along what there is; 2 s are the rule.
+    let seconds: f64 = result.get().parse().unwrap();
+    assert!(told.len() as f64 <= seconds / 0.02 + 2.0, "{} in {seconds} s", told.len());
+    let last = finish.detail.or_else(|| told.last().and_then(|beat| beat.detail.clone())).unwrap();
+    assert_eq!(last.get(), "10000");
+    running.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_finish_does_not_overtake_lines_on_their_way() {
     let fake = Fake::new();
     fake.change(|state| state.hold_beats = true);

@@ -59,9 +59,15 @@ pub(crate) struct Submit {
     /// Not before this time, such as 2026-01-31T08:00:00Z
     #[arg(long, value_name = "RFC3339", conflicts_with = "delay")]
     run_at: Option<Timestamp>,
+    /// Revoked if it has not started by this time
+    #[arg(long, value_name = "RFC3339")]
+    expires_at: Option<Timestamp>,
     /// Time limit of one attempt, such as 90, 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     timeout: Option<f64>,
+    /// After so long the handler is asked to finish; below --timeout
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    soft_timeout: Option<f64>,
     /// Attempts before it fails
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
@@ -155,7 +161,9 @@ impl Submit {
             priority: self.priority,
             delay: self.delay,
             run_at: self.run_at,
+            expires_at: self.expires_at,
             timeout: self.timeout,
+            soft_timeout: self.soft_timeout,
             max_attempts: self.max_attempts,
             concurrency_key: self.concurrency_key.clone(),
             concurrency_limit: self.concurrency_limit,

@@ -42,6 +42,63 @@ fn watching_survives_the_server() {
 }
 
 #[test]
+fn following_a_log_survives_a_broken_connection() {
+    const ID: &str = "01900000-0000-7000-8000-000000000000";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut task = Task::blank(ID.parse().unwrap(), "demo.echo".into(), uuid::Uuid::nil(), Timestamp::MIN);
+    (task.state, task.status) = (State::Running, Status::Running);
+    let running = serde_json::to_string(&task).unwrap();
+    (task.state, task.status) = (State::Succeeded, Status::Succeeded);
+    let succeeded = serde_json::to_string(&task).unwrap();
+    let page = |seq: u64| {
+        let line =
+            format!(r#"{{"seq":{seq},"at":"2026-01-31T08:00:00Z","level":"info","message":"line {seq}"}}"#);
+        format!(r#"{{"items":[{line}],"next_after":{seq}}}"#)
+    };
+    let server = std::thread::spawn(move || {
+        let nothing = |after: u64| format!(r#"{{"items":[],"next_after":{after}}}"#);
+        let mut looks = 0;
+        let mut asked = Vec::new();
+        while asked.last().is_none_or(|line: &String| !line.contains("after=8")) {
+            let (stream, _) = listener.accept().unwrap();
+            let mut first = [0; 512];
+            let read = stream.peek(&mut first).unwrap();
+            let first = String::from_utf8_lossy(&first[..read]).into_owned();
+            let json = "application/json";
+            if first.contains("after=0") {
+                asked.push(answer(stream, json, &page(7)));
+            } else if first.contains("after=7") && looks == 1 {
+                asked.push(answer(stream, json, &nothing(7)));
+            } else if first.contains("after=7") {
+                asked.push(answer(stream, json, &page(8)));
+            } else if first.contains("after=8") {
+                asked.push(answer(stream, json, &nothing(8)));
+            } else {
+                looks += 1;
+                match looks {
+                    1 => drop(answer(stream, json, &running)),
+                    // Whatever is asked in between meets a closed door.
+                    2..=6 => drop(stream),
+                    _ => drop(answer(stream, json, &succeeded)),
+                }
+            }
+        }
+        asked
+    });
+    let home = Home::new();
+    let said = home.say(&format!("logs {ID} --follow --json --server {url}")).with_status(0);
+    server.join().unwrap();
+    let seen: Vec<u64> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seen, [7, 8], "no line is missing, none is shown twice");
+    assert!(said.err.contains("trying again"), "{}", said.err);
+}
+
+#[test]
 fn a_proxy_without_streams_is_polled_through() {
     const ID: &str = "01900000-0000-7000-8000-000000000000";
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

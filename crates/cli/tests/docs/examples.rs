@@ -84,6 +84,10 @@ documents! {
     schedules: "docs/schedules.md",
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",
+    time: "docs/time.md",
+    progress_and_logs: "docs/progress-and-logs.md",
+    retention: "docs/retention.md",
+    explain: "docs/explain.md",
     deployment: "docs/deployment.md",
     flow_control: "docs/flow-control.md",
 }

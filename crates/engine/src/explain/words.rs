@@ -96,18 +96,16 @@ pub(super) fn in_line(workers: Serving, told: &mut Explanation) {
     let ahead = told.position.unwrap_or_default();
     if ahead == 0 && busy < slots {
         told.cause = Cause::Starting;
-        told.summary = "A worker is free for it: it starts at any moment.".to_owned();
+        "A worker is free for it: it starts at any moment.".clone_into(&mut told.summary);
         return;
     }
     told.cause = Cause::WorkersBusy;
     let more = if told.position_capped { "more than " } else { "" };
     told.summary = format!("It waits for a free worker; {more}{ahead} tasks of its queue are before it.");
-    match told.estimated_start {
-        Some(at) => told.details.push(format!("At the pace of the last minute it starts at about {at}.")),
-        None => {
-            told.details.push("When it starts cannot be told: its queue had too little to go by.".to_owned())
-        }
-    }
+    told.details.push(match told.estimated_start {
+        Some(at) => format!("At the pace of the last minute it starts at about {at}."),
+        None => "When it starts cannot be told: its queue has too little to go by.".to_owned(),
+    });
 }
 
 pub(super) fn running(task: &Task, told: &mut Explanation) {
