@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, get, health, list, login,
-    logout, logs, migrate, migrate_data, retry, scheduler, serve, submit, user, wait, worker,
+    logout, logs, migrate, migrate_data, queue, retry, scheduler, serve, submit, user, wait, worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Login(login::Login),
     Logout(logout::Logout),
     ApiKey(api_key::ApiKey),
+    Queue(queue::Queue),
     Health(health::Health),
     Config(config::Config),
     Migrate(migrate::Migrate),

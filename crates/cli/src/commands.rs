@@ -20,6 +20,7 @@ pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod migrate_data;
 mod process;
+pub(crate) mod queue;
 pub(crate) mod retry;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
@@ -74,6 +75,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Login(args) => online(args.run(environment)),
         Command::Logout(args) => online(args.run(environment)),
         Command::ApiKey(args) => online(args.run(environment)),
+        Command::Queue(args) => online(args.run(environment)),
         Command::Health(args) => online(args.run(environment)),
         Command::Config(args) => args.run(environment),
         Command::Migrate(args) => args.run(environment),

@@ -29,6 +29,8 @@ pub struct EngineConfig {
     pub artifacts_dir: PathBuf,
     /// The longest artifact in bytes.
     pub max_artifact_bytes: u64,
+    /// A task that waits for longer gets a share of the claims before more urgent ones, one in eight.
+    pub aging: Duration,
     /// The longest a waiting claim goes without looking for itself.
     pub poll: Duration,
 }
@@ -47,6 +49,7 @@ impl EngineConfig {
             limits: Limits::default(),
             artifacts_dir: artifacts_dir.into(),
             max_artifact_bytes: 1 << 30,
+            aging: Duration::from_secs(300),
             poll: Duration::from_secs(2),
         }
     }

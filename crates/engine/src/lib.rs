@@ -19,8 +19,10 @@ mod id;
 mod links;
 mod loops;
 mod query;
+mod queues;
 mod steer;
 mod submit;
+mod turns;
 mod watch;
 mod worker_api;
 mod worker_check;
@@ -28,7 +30,7 @@ mod worker_check;
 use std::sync::Arc;
 
 use taskloom_dispatch::{Alone, Counters, Dispatcher, Fanout, Ready};
-use taskloom_model::{State, TaskId, UserId};
+use taskloom_model::{State, TaskId, Ties, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
 
@@ -79,8 +81,10 @@ struct Inner {
     fanout: Arc<dyn Fanout>,
     counters: Arc<dyn Counters>,
     bus: bus::Bus,
+    turns: turns::Turns,
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
+    gate_bell: tokio::sync::Notify,
     /// The ready tasks that the last look for them found.
     seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
@@ -115,8 +119,10 @@ impl Engine {
                 fanout,
                 counters,
                 bus: bus::Bus::default(),
+                turns: turns::Turns::default(),
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
+                gate_bell: tokio::sync::Notify::new(),
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
@@ -182,7 +188,12 @@ impl Engine {
                     ready.push(Ready { queue: Arc::clone(&queue), priority: step.priority, id: step.id });
                 }
                 State::Scheduled => self.inner.promote_bell.notify_one(),
+                State::Limited => self.inner.gate_bell.notify_one(),
                 _ => {}
+            }
+            let has_left = step.before == State::Running && step.life.state() != State::Running;
+            if has_left && step.ties.has(Ties::QUEUE) {
+                self.ring_everywhere(&step.queue);
             }
             if watched {
                 self.publish(step.id, || state_event(&step.life));

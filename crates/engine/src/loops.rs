@@ -14,6 +14,8 @@ use crate::{Engine, EngineError};
 const LEAST: Duration = Duration::from_millis(1);
 /// Tasks one pass moves at most, so that it never holds the writer for long.
 const PASS: u32 = 500;
+/// Gates that one pass opens at most.
+const GATES: u32 = 100;
 /// The same for forgetting tasks, which may have long logs.
 const PRUNE_PASS: u32 = 100;
 /// How long a loop may sleep although nothing is known to be due.
@@ -24,6 +26,7 @@ impl Engine {
     pub fn start(&self, shutdown: &CancellationToken) -> TaskTracker {
         let tracker = self.attend(shutdown);
         tracker.spawn(run("promote", self.clone(), shutdown.clone(), Engine::promote_pass));
+        tracker.spawn(run("admit", self.clone(), shutdown.clone(), Engine::admit_pass));
         tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
@@ -61,6 +64,13 @@ impl Engine {
     /// T2 once: makes due tasks ready. Gives how many.
     pub async fn promote(&self) -> Result<usize, EngineError> {
         let steps = self.inner.store.task_promote(self.now(), PASS).await?;
+        self.announce(&steps);
+        Ok(steps.len())
+    }
+
+    /// T15 once: lets in tasks whose limit was a matter of time. Gives how many.
+    pub async fn admit(&self) -> Result<usize, EngineError> {
+        let steps = self.inner.store.task_admit(self.now(), GATES).await?;
         self.announce(&steps);
         Ok(steps.len())
     }
@@ -119,6 +129,17 @@ impl Engine {
         let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
         // A task scheduled meanwhile may be due sooner.
         let _ = tokio::time::timeout(sleep, self.inner.promote_bell.notified()).await;
+        Ok(Duration::ZERO)
+    }
+
+    async fn admit_pass(self) -> Result<Duration, EngineError> {
+        if self.admit().await? > 0 {
+            return Ok(Duration::ZERO);
+        }
+        let due = self.inner.store.task_next_admission().await?;
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
+        // A task that came to a gate meanwhile may be let in sooner.
+        let _ = tokio::time::timeout(sleep, self.inner.gate_bell.notified()).await;
         Ok(Duration::ZERO)
     }
 

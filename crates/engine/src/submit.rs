@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use taskloom_model::{CacheOutcome, DEFAULT_QUEUE, Life, TaskId, Ties, Timestamp};
-use taskloom_protocol::{Duplicate, FieldError, SubmitTask, Task};
+use taskloom_protocol::{Duplicate, FieldError, HandlerDefaults, SubmitTask, Task};
 use taskloom_store::{
     CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Stepped, Submission, SubmitOutcome,
 };
 
 use crate::cache::signature;
+use crate::queues::micros;
 use crate::{Caller, Engine, EngineError};
 
 /// The answer to a submission.
@@ -69,19 +70,12 @@ impl Engine {
         let idempotency = idempotency_key.map(|key| idempotency(caller, key, &tasks)).transpose()?;
         let defaults = self.handler_defaults().await?;
         let now = self.now();
-        let tasks: Arc<[NewTask]> = tasks
+        let mut tasks: Vec<NewTask> = tasks
             .into_iter()
-            .map(|mut task| {
-                if let Some(alias) = self.inner.config.aliases.get(&task.task) {
-                    task.task.clone_from(alias);
-                }
-                if let Some(defaults) = defaults.get(&task.task) {
-                    defaults.fill(&mut task);
-                }
-                task
-            })
-            .map(|task| self.complete(caller, task, parent_id, now))
+            .map(|task| self.complete(caller, self.filled(task, &defaults), parent_id, now))
             .collect();
+        self.take_turns(&mut tasks, now).await?;
+        let tasks: Arc<[NewTask]> = tasks.into();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
         match self.inner.store.task_submit(submission).await? {
             SubmitOutcome::Done { made, steps } => {
@@ -117,7 +111,18 @@ impl Engine {
         if errors.is_empty() { Ok(()) } else { Err(EngineError::Fields(errors)) }
     }
 
-    /// Fills in what the submitter left open.
+    /// The task with its handler's true name, and with what its workers want where the submitter left it open.
+    fn filled(&self, mut task: SubmitTask, defaults: &HashMap<String, HandlerDefaults>) -> SubmitTask {
+        if let Some(handler) = self.inner.config.aliases.get(&task.task) {
+            task.task.clone_from(handler);
+        }
+        if let Some(defaults) = defaults.get(&task.task) {
+            defaults.fill(&mut task);
+        }
+        task
+    }
+
+    /// Fills in what nobody has said.
     fn complete(
         &self,
         caller: &Caller,
@@ -169,7 +174,7 @@ impl Engine {
             rate: task.rate_key.zip(task.rate_limit).map(|(key, limit)| Rate {
                 key,
                 count: limit.count,
-                per_us: (limit.seconds * 1_000_000.0).ceil() as u64,
+                per_us: micros(limit.seconds),
             }),
         }
     }

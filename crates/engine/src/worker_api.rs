@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use taskloom_dispatch::Ticket;
-use taskloom_model::{Finish, SessionId, State, Timestamp};
+use taskloom_model::{Finish, Priority, SessionId, State, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
     DrainRequest, FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register,
@@ -21,6 +21,8 @@ use taskloom_store::{
 use crate::worker_check::{check_hello, check_news, check_outcome, check_range};
 use crate::{Caller, Engine, EngineError};
 
+/// The shortest wait for a limit.
+const LEAST: Duration = Duration::from_millis(1);
 /// The longest log line in bytes; the rest is cut.
 const LOG_LINE: usize = 8 << 10;
 /// Sessions remembered in memory; beyond that the store is asked.
@@ -149,7 +151,8 @@ impl Engine {
             if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
                 return Ok(Vec::new());
             }
-            let Claims { claimed, expired, cut, .. } = self.claim_once(&session, &request, ask_store).await?;
+            let Claims { claimed, expired, cut, wake_at, .. } =
+                self.claim_once(&session, &request, ask_store).await?;
             if claimed.is_empty() && !expired.is_empty() {
                 // There may be some behind those that were too late.
                 continue;
@@ -164,8 +167,11 @@ impl Engine {
             if !claimed.is_empty() || left.is_zero() {
                 return Ok(claimed);
             }
+            let patience = wake_at.map_or(Duration::MAX, |at| at.since(self.now()).max(LEAST));
             tokio::select! {
                 biased;
+                // A queue's rate lets the next start then.
+                () = tokio::time::sleep(patience.min(left)), if wake_at.is_some() => ask_store = true,
                 // Now and then it looks by itself, also where no loop runs.
                 wake = waiter.wait(left.min(self.inner.config.poll * 5)) => ask_store = wake.is_none_or(|w| w.ask_store),
                 () = &mut given_up => return Ok(Vec::new()),
@@ -180,6 +186,17 @@ impl Engine {
         request: &ClaimRequest,
         ask_store: bool,
     ) -> Result<Claims, WorkerError> {
+        if let Some(from) = self.inner.turns.look_back() {
+            let claims = self.claim_passed_by(session, request, from).await?;
+            if !claims.claimed.is_empty() {
+                return Ok(claims);
+            }
+            // Hints come in the order of submissions; the store knows whose turn it is.
+            let claims = self.claim_from_store(session, request, Arc::new([])).await?;
+            if !claims.claimed.is_empty() {
+                return Ok(claims);
+            }
+        }
         let tickets = self.inner.dispatcher.take(&session.queues, request.limit as usize).await;
         if !tickets.is_empty() {
             let hint = |ticket: &Ticket| Hint { queue: Arc::clone(&ticket.ready.queue), id: ticket.ready.id };
@@ -196,6 +213,23 @@ impl Engine {
         } else {
             Ok(Claims::default())
         }
+    }
+
+    /// Tasks of lower priority, the last queue first, that wait for long while more urgent ones go before them.
+    async fn claim_passed_by(
+        &self,
+        session: &Session,
+        request: &ClaimRequest,
+        from: Priority,
+    ) -> Result<Claims, WorkerError> {
+        let before = self.now().minus(self.inner.config.aging);
+        let queues = Arc::clone(&session.queues);
+        let found = self.inner.store.task_overdue(queues, from, before, request.limit).await;
+        let hints = found.map_err(|e| self.failed(&e))?;
+        if hints.is_empty() {
+            return Ok(Claims::default());
+        }
+        self.claim_from_store(session, request, hints.into()).await
     }
 
     async fn claim_from_store(

@@ -51,9 +51,18 @@ impl SubmitTask {
         found.payload(self, limits);
         found.limits(self);
         found.repeats(self);
-        found.reserved(self);
         found.0
     }
+}
+
+/// The rule that a queue's name breaks.
+///
+/// # Errors
+/// The rule, in words.
+pub fn check_queue_name(name: &str) -> Result<(), String> {
+    let mut found = Check(Vec::new());
+    found.queue("name", name);
+    found.0.into_iter().next().map_or(Ok(()), |error| Err(error.msg))
 }
 
 impl Change {
@@ -209,14 +218,7 @@ impl Check {
                 self.add("rate_limit", "missing", "rate_key needs it: {\"count\", \"seconds\"}")
             }
             (None, Some(_)) => self.add("rate_key", "missing", "rate_limit needs it"),
-            (_, Some(rate)) => {
-                if !(1..=1_000_000).contains(&rate.count) {
-                    self.add("rate_limit.count", "out_of_range", "1 to 1000000");
-                }
-                if !(0.001..=31_536_000.0).contains(&rate.seconds) {
-                    self.add("rate_limit.seconds", "out_of_range", "seconds from 0.001 to 31536000");
-                }
-            }
+            (_, Some(rate)) => self.0.extend(rate.check("rate_limit")),
             (None, None) => {}
         }
     }
@@ -247,17 +249,6 @@ impl Check {
                 self.add(&field, "too_short", "must not be empty");
             }
             self.text(&field, kind, 200, |c| !c.is_control());
-        }
-    }
-
-    /// What later work of this version makes good.
-    fn reserved(&mut self, task: &SubmitTask) {
-        for (field, is_given) in
-            [("concurrency_key", task.concurrency_key.is_some()), ("rate_key", task.rate_key.is_some())]
-        {
-            if is_given {
-                self.add(field, "not_supported", "not supported by this version");
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod dead;
 mod error;
 mod field;
 mod handler;
+mod queue;
 mod request;
 mod task;
 mod worker;
@@ -20,11 +21,12 @@ pub use account::{
 };
 pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
 pub use canonical::canonical;
-pub use check::Limits;
+pub use check::{Limits, check_queue_name};
 pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use handler::HandlerDefaults;
+pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,

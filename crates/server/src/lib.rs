@@ -15,6 +15,7 @@ mod metrics;
 mod middleware;
 mod openapi;
 mod problem;
+mod queues;
 mod rejection;
 mod routes;
 mod serve;

@@ -18,6 +18,7 @@ use crate::routes;
         (name = "tasks", description = "Submit, read, list, steer and watch tasks"),
         (name = "users", description = "Oneself, and all users for admins"),
         (name = "api-keys", description = "Credentials for programs"),
+        (name = "queues", description = "Queues, pauses and limits, for operators"),
         (name = "workers", description = "Workers as operators see them"),
         (name = "worker", description = "The worker protocol; needs an API key with the scope `worker`"),
         (name = "health", description = "For people, restarters and load balancers"),

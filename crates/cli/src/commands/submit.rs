@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use taskloom_model::{CacheOutcome, Priority, Status, Timestamp};
-use taskloom_protocol::{Json, SubmitTask, Task, UniqueConflict};
+use taskloom_protocol::{Json, RateLimit, SubmitTask, Task, UniqueConflict};
 use uuid::Uuid;
 
 use super::connect;
@@ -80,6 +80,18 @@ pub(crate) struct Submit {
     /// Answer with the result of the same call if it is younger, such as 90, 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     cache_ttl: Option<f64>,
+    /// At most --concurrency-limit tasks with this key run at once, on all workers
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
+    /// With --concurrency-key [default: 1]
+    #[arg(long, value_name = "N", requires = "concurrency_key")]
+    concurrency_limit: Option<u32>,
+    /// Tasks with this key start at --rate at most, on all workers
+    #[arg(long, value_name = "KEY", requires = "rate_limit")]
+    rate_key: Option<String>,
+    /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
+    #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = super::queue::rate, requires = "rate_key")]
+    rate_limit: Option<RateLimit>,
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -150,6 +162,10 @@ impl Submit {
             unique_ttl: self.unique_ttl,
             unique_conflict: self.on_conflict.map(Conflict::wish),
             cache_ttl: self.cache_ttl,
+            concurrency_key: self.concurrency_key.clone(),
+            concurrency_limit: self.concurrency_limit,
+            rate_key: self.rate_key.clone(),
+            rate_limit: self.rate_limit,
             tags: self.tags.clone(),
             ..SubmitTask::new(&self.task)
         })

@@ -1,6 +1,6 @@
 //! Parents of new tasks: what their ends so far mean, and the edges to them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use taskloom_model::{Action, Effect, Life, Start, State, TaskId, Timestamp, UserId, next, start};
 use uuid::Uuid;
@@ -21,9 +21,12 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
     let mut parents: Vec<TaskId> = tasks.iter().flat_map(|task| task.depends_on.iter().copied()).collect();
     parents.sort_unstable();
     parents.dedup();
+    let mut held = HashSet::new();
     if tx.is_shared() {
         for parent in &parents {
-            hold(tx, *parent).await?;
+            if hold(tx, *parent).await? {
+                held.insert(*parent);
+            }
         }
     }
     let sql = "SELECT t.id, t.user_id, o.state FROM tasks t LEFT JOIN outcomes o ON o.id = t.id
@@ -37,11 +40,16 @@ pub(super) async fn ends(tx: &mut Tx, tasks: &[NewTask]) -> Result<std::result::
             return Ok(Err(Rejected::UnknownParent { index, parent: *parent }));
         }
     }
+    let mut live = found.iter().filter(|(_, (_, state))| state.is_none());
+    if tx.is_shared() && live.any(|(parent, _)| !held.contains(parent)) {
+        // It had ended when its row was looked for, and was retried by hand since: nothing holds it where it stands.
+        return Err(StoreError::Conflict("a parent had just come to live again".into()));
+    }
     Ok(Ok(found.into_iter().map(|(id, (_, state))| (id, state)).collect()))
 }
 
-/// Locks the row in which a live parent stands.
-async fn hold(tx: &mut Tx, parent: TaskId) -> Result<()> {
+/// Locks the row in which a live parent stands; false if it has ended, or does not exist.
+async fn hold(tx: &mut Tx, parent: TaskId) -> Result<bool> {
     for sql in [
         "SELECT 1 FROM running WHERE id = ?",
         "SELECT 1 FROM ready WHERE queue = (SELECT queue FROM tasks WHERE id = ?)
@@ -52,12 +60,12 @@ async fn hold(tx: &mut Tx, parent: TaskId) -> Result<()> {
     ] {
         let params = vec![Param::Uuid(parent); sql.matches('?').count()];
         if tx.lock(sql, &params).await? > 0 {
-            return Ok(());
+            return Ok(true);
         }
     }
     let sql = "SELECT count(*) FROM tasks t WHERE t.id = ? AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.id = t.id)";
     match tx.number(sql, params![parent]).await? {
-        0 => Ok(()),
+        0 => Ok(false),
         // It stood in none of the tables when each was looked at: it moves right now.
         _ => Err(StoreError::Conflict("a parent had moved on".into())),
     }
