@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, get, health, list, login,
-    logout, logs, migrate, migrate_data, queue, retry, scheduler, serve, submit, user, wait, worker,
+    logout, logs, migrate, migrate_data, queue, retry, schedule, scheduler, serve, submit, user, wait,
+    worker,
 };
 use crate::error::EXIT_HELP;
 
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Schedule(schedule::Schedule),
     Dead(dead::Dead),
     Cache(cache::Cache),
     Login(login::Login),

@@ -22,6 +22,7 @@ pub(crate) mod migrate_data;
 mod process;
 pub(crate) mod queue;
 pub(crate) mod retry;
+pub(crate) mod schedule;
 pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod store;
@@ -70,6 +71,7 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Logs(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Schedule(args) => online(args.run(environment)),
         Command::Cache(args) => online(args.run(environment)),
         Command::Dead(args) => online(args.run(environment)),
         Command::Login(args) => online(args.run(environment)),

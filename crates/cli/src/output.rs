@@ -1,5 +1,6 @@
 //! The only place that prints: results on stdout, everything else on stderr.
 
+mod schedule;
 mod table;
 mod task;
 mod text;
@@ -8,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+pub(crate) use schedule::{describe_schedule, schedule_table, tick_table};
 pub(crate) use table::Table;
 pub(crate) use task::{age, describe_task, duration, task_table};
 pub(crate) use text::{brief, clip, plain};

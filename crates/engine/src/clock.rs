@@ -99,6 +99,11 @@ impl ManualClock {
         Self(AtomicI64::new(at.as_micros()))
     }
 
+    /// Jumps to an instant, also back.
+    pub fn set(&self, at: Timestamp) {
+        self.0.store(at.as_micros(), Ordering::SeqCst);
+    }
+
     /// Moves on.
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX), Ordering::SeqCst);

@@ -13,6 +13,12 @@ pub enum EngineError {
     /// It does not exist, or not for this caller.
     #[error("not found")]
     NotFound,
+    /// There is no such schedule, or not for this caller.
+    #[error("no schedule with this id")]
+    NoSchedule,
+    /// A schedule was changed by others again and again while this change was tried.
+    #[error("the schedule is being changed by others; try again")]
+    ScheduleBusy,
     /// The state machine refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -49,6 +55,8 @@ impl EngineError {
         match self {
             Self::Fields(errors) => Problem::fields(errors.clone()),
             Self::NotFound => Problem::new(Code::NotFound, "no task with this id"),
+            Self::NoSchedule => Problem::new(Code::NotFound, self.to_string()),
+            Self::ScheduleBusy => Problem::new(Code::Conflict, self.to_string()),
             Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
             Self::UniqueKeyTaken { .. } => Problem::new(Code::UniqueKeyTaken, self.to_string()),
             Self::BadCursor => Problem::new(Code::Malformed, self.to_string()),

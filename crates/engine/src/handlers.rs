@@ -13,7 +13,7 @@ use crate::Engine;
 const FRESH: Duration = Duration::from_secs(3);
 
 /// What is known of handlers' defaults.
-type Known = Arc<HashMap<String, HandlerDefaults>>;
+pub(crate) type Known = Arc<HashMap<String, HandlerDefaults>>;
 
 /// The defaults as they were read last.
 #[derive(Default)]
@@ -57,6 +57,11 @@ impl Engine {
             // What was true a moment ago is better than no task.
             Err(error) => handlers.stale().ok_or(error),
         }
+    }
+
+    /// The handlers' defaults as they were read last.
+    pub(crate) fn known_defaults(&self) -> Known {
+        self.inner.handlers.stale().unwrap_or_default()
     }
 
     /// Notes what a worker wants for its handlers.

@@ -20,6 +20,7 @@ mod links;
 mod loops;
 mod query;
 mod queues;
+mod schedule;
 mod steer;
 mod submit;
 mod turns;
@@ -42,8 +43,9 @@ pub use error::EngineError;
 pub use health::{Check, Health};
 pub use links::Links;
 pub use query::PageSpec;
+pub use schedule::SchedulePageSpec;
 pub use submit::Submitted;
-pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth};
+pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth, ScheduleFilter};
 pub use watch::Watch;
 
 /// Who asks.
@@ -85,6 +87,7 @@ struct Inner {
     ids: id::Ids,
     promote_bell: tokio::sync::Notify,
     gate_bell: tokio::sync::Notify,
+    schedule_bell: tokio::sync::Notify,
     /// The ready tasks that the last look for them found.
     seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
@@ -123,6 +126,7 @@ impl Engine {
                 ids: id::Ids::default(),
                 promote_bell: tokio::sync::Notify::new(),
                 gate_bell: tokio::sync::Notify::new(),
+                schedule_bell: tokio::sync::Notify::new(),
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),

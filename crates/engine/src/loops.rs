@@ -28,6 +28,7 @@ impl Engine {
         tracker.spawn(run("promote", self.clone(), shutdown.clone(), Engine::promote_pass));
         tracker.spawn(run("admit", self.clone(), shutdown.clone(), Engine::admit_pass));
         tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
+        tracker.spawn(run("fire", self.clone(), shutdown.clone(), Engine::fire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
         tracker
@@ -115,6 +116,9 @@ impl Engine {
         while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
             tokio::task::yield_now().await;
         }
+        while self.inner.store.schedule_prune(now.minus(config.retention), PASS).await? {
+            tokio::task::yield_now().await;
+        }
         while self.inner.store.repeats_prune(self.now(), PASS).await? {
             tokio::task::yield_now().await;
         }
@@ -140,6 +144,15 @@ impl Engine {
         let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
         // A task that came to a gate meanwhile may be let in sooner.
         let _ = tokio::time::timeout(sleep, self.inner.gate_bell.notified()).await;
+        Ok(Duration::ZERO)
+    }
+
+    async fn fire_pass(self) -> Result<Duration, EngineError> {
+        self.fire().await?;
+        let due = self.inner.store.schedule_next_due().await?;
+        let sleep = due.map_or(IDLE, |due| due.since(self.now()).clamp(LEAST, IDLE));
+        // A schedule made or changed meanwhile may be due sooner.
+        let _ = tokio::time::timeout(sleep, self.inner.schedule_bell.notified()).await;
         Ok(Duration::ZERO)
     }
 

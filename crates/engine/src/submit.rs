@@ -112,7 +112,11 @@ impl Engine {
     }
 
     /// The task with its handler's true name, and with what its workers want where the submitter left it open.
-    fn filled(&self, mut task: SubmitTask, defaults: &HashMap<String, HandlerDefaults>) -> SubmitTask {
+    pub(crate) fn filled(
+        &self,
+        mut task: SubmitTask,
+        defaults: &HashMap<String, HandlerDefaults>,
+    ) -> SubmitTask {
         if let Some(handler) = self.inner.config.aliases.get(&task.task) {
             task.task.clone_from(handler);
         }
@@ -123,7 +127,7 @@ impl Engine {
     }
 
     /// Fills in what nobody has said.
-    fn complete(
+    pub(crate) fn complete(
         &self,
         caller: &Caller,
         task: SubmitTask,
@@ -183,19 +187,7 @@ impl Engine {
         let steps: Vec<Stepped> = tasks
             .iter()
             .zip(made)
-            .filter_map(|(task, made)| {
-                let life = made.life()?;
-                // It comes from nowhere; nobody can have watched it there.
-                Some(Stepped {
-                    id: task.id,
-                    queue: task.queue.clone(),
-                    priority: task.priority,
-                    band: task.band(),
-                    ties: task.ties,
-                    before: life.state(),
-                    life,
-                })
-            })
+            .filter_map(|(task, made)| made.life().map(|life| task.arrival(&life)))
             .collect();
         self.announce(&steps);
     }
@@ -286,6 +278,7 @@ fn fresh(task: &NewTask, life: &Life, now: Timestamp) -> Task {
     made.max_attempts = task.max_attempts;
     made.model_id.clone_from(&task.model_id);
     made.parent_id = task.parent_id;
+    made.schedule_id = task.schedule_id;
     made.parent_ids.clone_from(&task.depends_on);
     made.parent_ids.sort_unstable();
     made.parent_ids.dedup();

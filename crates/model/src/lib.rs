@@ -12,6 +12,7 @@ mod priority;
 mod retry;
 mod retry_on;
 mod role;
+mod schedule;
 mod state;
 mod ties;
 mod time;
@@ -27,12 +28,18 @@ pub use priority::Priority;
 pub use retry::{Backoff, BackoffKind};
 pub use retry_on::{CANCELLED_ERROR, LOST_ERROR, TIMEOUT_ERROR, confine, is_retried_on};
 pub use role::{Permission, Role};
+pub use schedule::{
+    Calendar, Clock24, Misfire, Overlap, Plan, PlanError, ScheduleType, SkipReason, Spec, TickOutcome, Unit,
+    Verdict, When, Window, Zone, jitter, judge,
+};
 pub use state::{Reason, State, Status};
 pub use ties::Ties;
 pub use time::{ParseTimestampError, Timestamp};
 
 /// Identifies a task: a UUIDv7, so ids sort by creation.
 pub type TaskId = uuid::Uuid;
+/// Identifies a schedule.
+pub type ScheduleId = uuid::Uuid;
 /// Identifies one boot of one worker.
 pub type SessionId = uuid::Uuid;
 /// Identifies a user.

@@ -12,6 +12,7 @@ mod field;
 mod handler;
 mod queue;
 mod request;
+mod schedule;
 mod task;
 mod worker;
 
@@ -28,6 +29,10 @@ pub use field::{Json, JsonError, check_json, json_null};
 pub use handler::HandlerDefaults;
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
+pub use schedule::{
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
+    SchedulePage, Tick, TickCounts, TickPage,
+};
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,

@@ -154,7 +154,7 @@ pub struct RateLimit {
 #[derive(ToSchema)]
 #[schema(as = Backoff)]
 #[expect(dead_code, reason = "describes Backoff, never built")]
-struct BackoffSchema {
+pub(crate) struct BackoffSchema {
     /// `fixed`, `linear` or `exponential`.
     #[schema(value_type = Option<String>, example = "exponential")]
     kind: Option<BackoffKind>,
@@ -212,7 +212,7 @@ pub struct Change {
 }
 
 /// Reads a priority by name or by number.
-fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Priority>, D::Error> {
+pub(crate) fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Priority>, D::Error> {
     struct NameOrNumber;
     impl serde::de::Visitor<'_> for NameOrNumber {
         type Value = Option<Priority>;

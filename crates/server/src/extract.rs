@@ -21,6 +21,9 @@ use crate::state::{App, Connection};
 /// A JSON body, or a JSON answer.
 pub(crate) struct Json<T>(pub(crate) T);
 
+/// A JSON body that may be left out; then its default.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
 /// A JSON body up to the batch limit.
 pub(crate) struct LargeJson<T>(pub(crate) T);
 
@@ -45,6 +48,20 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
         let body = json_body(request, app, app.config.body_limit).await?;
         read_json(&body).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
+        if request.headers().contains_key(header::CONTENT_TYPE) {
+            return Json::from_request(request, app).await.map(|Json(body)| Self(body));
+        }
+        if read_body(request, app, app.config.body_limit).await?.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"))
     }
 }
 

@@ -18,6 +18,7 @@ mod problem;
 mod queues;
 mod rejection;
 mod routes;
+mod schedules;
 mod serve;
 mod state;
 mod streams;

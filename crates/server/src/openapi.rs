@@ -16,6 +16,7 @@ use crate::routes;
     tags(
         (name = "auth", description = "Logins: tokens for a password, refresh, logout"),
         (name = "tasks", description = "Submit, read, list, steer and watch tasks"),
+        (name = "schedules", description = "Tasks that run by the clock"),
         (name = "users", description = "Oneself, and all users for admins"),
         (name = "api-keys", description = "Credentials for programs"),
         (name = "queues", description = "Queues, pauses and limits, for operators"),
@@ -132,6 +133,9 @@ fn can_conflict(operation_id: &str) -> bool {
         "tasks_retry",
         "tasks_delete",
         "tasks_submit",
+        "schedules_change",
+        "schedules_pause",
+        "schedules_resume",
         "worker_",
         "users_create",
     ];

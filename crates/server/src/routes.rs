@@ -12,8 +12,8 @@ use crate::config::ServerConfig;
 use crate::middleware::Front;
 use crate::state::{App, AppState};
 use crate::{
-    api_keys, auth, cache, dead_letters, docs, health, metrics, openapi, queues, tasks, users, worker,
-    workers,
+    api_keys, auth, cache, dead_letters, docs, health, metrics, openapi, queues, schedules, tasks, users,
+    worker, workers,
 };
 
 /// Everything below `/api/v1`, with its description.
@@ -23,10 +23,11 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .nest("/api/v1", users::routes())
         .nest("/api/v1", api_keys::routes())
         .nest("/api/v1", tasks::routes())
+        .nest("/api/v1", queues::routes())
+        .nest("/api/v1", schedules::routes())
         .nest("/api/v1", dead_letters::routes())
         .nest("/api/v1", cache::routes())
         .nest("/api/v1", metrics::routes())
-        .nest("/api/v1", queues::routes())
         .nest("/api/v1", workers::routes())
         .nest("/api/v1", worker::routes())
         .nest("/api/v1", health::routes())

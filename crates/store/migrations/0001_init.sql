@@ -322,3 +322,51 @@ CREATE TABLE api_keys (
     revoked_at {int}
 );
 CREATE INDEX api_keys_by_user ON api_keys (user_id);
+
+-- Its next tick is null while it is paused, deleted or at its end. Every change raises the version: whoever decides about
+-- ticks writes only if nobody was first.
+CREATE TABLE schedules (
+    id {uuid} NOT NULL PRIMARY KEY,
+    user_id {uuid} NOT NULL,
+    name {text} NOT NULL,
+    handler {name} NOT NULL,
+    -- All that was asked for, as JSON; the columns beside it are for queries.
+    definition {text} NOT NULL,
+    kind {name} NOT NULL,
+    enabled {small} NOT NULL,
+    -- What intervals are counted from.
+    anchor_at {int} NOT NULL,
+    version {int} NOT NULL,
+    next_at {int},
+    -- The last tick that was decided about: no later decision looks at an earlier one, whatever the clock does.
+    last_tick {int},
+    last_run_at {int},
+    last_task_id {uuid},
+    fired {int} NOT NULL,
+    skipped {int} NOT NULL,
+    created_at {int} NOT NULL,
+    updated_at {int} NOT NULL,
+    deleted_at {int}
+);
+CREATE INDEX schedules_by_user ON schedules (user_id, id);
+CREATE INDEX schedules_by_time ON schedules (next_at, id);
+
+-- What became of each tick; written with its task.
+CREATE TABLE ticks (
+    schedule_id {uuid} NOT NULL,
+    tick {int} NOT NULL,
+    outcome {name} NOT NULL,
+    reason {name},
+    task_id {uuid},
+    decided_at {int} NOT NULL,
+    PRIMARY KEY (schedule_id, tick)
+) {clustered};
+CREATE INDEX ticks_by_time ON ticks (decided_at);
+
+-- Tasks of schedules that had not ended when somebody looked last. Looked through when a tick comes only, so that finishing
+-- a task never touches it.
+CREATE TABLE schedule_tasks (
+    schedule_id {uuid} NOT NULL,
+    task_id {uuid} NOT NULL,
+    PRIMARY KEY (schedule_id, task_id)
+) {clustered};

@@ -14,6 +14,7 @@ mod network;
 mod postgres;
 mod queue;
 mod row;
+mod schedule;
 mod sql;
 mod sqlite;
 mod task;
@@ -39,6 +40,7 @@ pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use queue::{QueueInfo, QueueLimits};
+pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
     BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Filter, FinishItem,
     GateInfo, Hint, Holder, Idempotency, Made, NewTask, Note, OrderBy, PageQuery, Position, QueueDepth, Rate,

@@ -65,6 +65,18 @@ pub(crate) struct Submit {
     /// Attempts before it fails
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// At most --concurrency-limit tasks with this key run at once, on all workers
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
+    /// With --concurrency-key [default: 1]
+    #[arg(long, value_name = "N", requires = "concurrency_key")]
+    concurrency_limit: Option<u32>,
+    /// Tasks with this key start at --rate at most, on all workers
+    #[arg(long, value_name = "KEY", requires = "rate_limit")]
+    rate_key: Option<String>,
+    /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
+    #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = super::queue::rate, requires = "rate_key")]
+    rate_limit: Option<RateLimit>,
     /// Only after errors of this type is another attempt worth it; may be repeated
     #[arg(long, value_name = "TYPE")]
     retry_on: Vec<String>,
@@ -80,18 +92,6 @@ pub(crate) struct Submit {
     /// Answer with the result of the same call if it is younger, such as 90, 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     cache_ttl: Option<f64>,
-    /// At most --concurrency-limit tasks with this key run at once, on all workers
-    #[arg(long, value_name = "KEY")]
-    concurrency_key: Option<String>,
-    /// With --concurrency-key [default: 1]
-    #[arg(long, value_name = "N", requires = "concurrency_key")]
-    concurrency_limit: Option<u32>,
-    /// Tasks with this key start at --rate at most, on all workers
-    #[arg(long, value_name = "KEY", requires = "rate_limit")]
-    rate_key: Option<String>,
-    /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
-    #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = super::queue::rate, requires = "rate_key")]
-    rate_limit: Option<RateLimit>,
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
@@ -148,8 +148,8 @@ impl Submit {
             return Err(CliError::usage("only one of --args and --kwargs can come from standard input"));
         }
         Ok(SubmitTask {
-            args: self.args.as_deref().map(|text| json("--args", text, '[', "a list")).transpose()?,
-            kwargs: self.named()?,
+            args: self.args.as_deref().map(list).transpose()?,
+            kwargs: named(self.kwargs.as_deref(), &self.pairs)?,
             name: self.name.clone(),
             queue: self.queue.clone(),
             priority: self.priority,
@@ -157,43 +157,47 @@ impl Submit {
             run_at: self.run_at,
             timeout: self.timeout,
             max_attempts: self.max_attempts,
+            concurrency_key: self.concurrency_key.clone(),
+            concurrency_limit: self.concurrency_limit,
+            rate_key: self.rate_key.clone(),
+            rate_limit: self.rate_limit,
             retry_on: self.retry_on.clone(),
             unique_key: self.unique_key.clone(),
             unique_ttl: self.unique_ttl,
             unique_conflict: self.on_conflict.map(Conflict::wish),
             cache_ttl: self.cache_ttl,
-            concurrency_key: self.concurrency_key.clone(),
-            concurrency_limit: self.concurrency_limit,
-            rate_key: self.rate_key.clone(),
-            rate_limit: self.rate_limit,
             tags: self.tags.clone(),
             ..SubmitTask::new(&self.task)
         })
     }
+}
 
-    /// `--kwargs` and the `--kwarg`s together; a pair wins.
-    fn named(&self) -> Result<Option<Json>, CliError> {
-        let whole =
-            self.kwargs.as_deref().map(|text| json("--kwargs", text, '{', "an object")).transpose()?;
-        if self.pairs.is_empty() {
-            return Ok(whole);
-        }
-        let mut object: Map<String, Value> = match &whole {
-            Some(json) => {
-                serde_json::from_str(json.get()).map_err(|e| CliError::usage(format!("--kwargs: {e}")))?
-            }
-            None => Map::new(),
-        };
-        for pair in &self.pairs {
-            let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
-                CliError::usage(format!("--kwarg {pair}: expected KEY=VALUE, such as seconds=5"))
-            })?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
-            object.insert(key.into(), value);
-        }
-        let raw = serde_json::value::to_raw_value(&object);
-        raw.map(Some).map_err(|e| CliError::usage(format!("--kwarg: {e}")))
+/// Positional arguments.
+pub(super) fn list(text: &str) -> Result<Json, CliError> {
+    json("--args", text, '[', "a list")
+}
+
+/// `--kwargs` and the `--kwarg`s together; a pair wins.
+pub(super) fn named(kwargs: Option<&str>, pairs: &[String]) -> Result<Option<Json>, CliError> {
+    let whole = kwargs.map(|text| json("--kwargs", text, '{', "an object")).transpose()?;
+    if pairs.is_empty() {
+        return Ok(whole);
     }
+    let mut object: Map<String, Value> = match &whole {
+        Some(json) => {
+            serde_json::from_str(json.get()).map_err(|e| CliError::usage(format!("--kwargs: {e}")))?
+        }
+        None => Map::new(),
+    };
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
+            CliError::usage(format!("--kwarg {pair}: expected KEY=VALUE, such as seconds=5"))
+        })?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+        object.insert(key.into(), value);
+    }
+    let raw = serde_json::value::to_raw_value(&object);
+    raw.map(Some).map_err(|e| CliError::usage(format!("--kwarg: {e}")))
 }
 
 /// Reads JSON from the argument itself, from `@FILE`, or from standard input.
@@ -295,7 +299,9 @@ mod tests {
         let cli =
             <crate::args::Cli as clap::Parser>::try_parse_from(argv.chain(kwargs).chain(pairs)).unwrap();
         let crate::args::Command::Submit(submit) = cli.command else { panic!("not submit") };
-        submit.named().map(|json| json.unwrap().get().to_owned()).map_err(|e| e.message)
+        super::named(submit.kwargs.as_deref(), &submit.pairs)
+            .map(|json| json.unwrap().get().to_owned())
+            .map_err(|e| e.message)
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub(crate) fn describe_task(task: &Task, out: Output, now: Timestamp) -> String 
     lines.join("\n")
 }
 
-fn fact(out: Output, name: &str, value: &str) -> String {
+pub(super) fn fact(out: Output, name: &str, value: &str) -> String {
     format!("{} {value}", out.paint(Tone::Faint, &format!("{name:<10}")))
 }
 

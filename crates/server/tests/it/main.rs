@@ -8,6 +8,7 @@ mod dead_letters;
 mod documents;
 mod repeats;
 mod roles;
+mod schedules;
 mod server;
 mod stream;
 mod tasks;

@@ -25,8 +25,8 @@ pub use note::Note;
 pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
-pub(crate) use submit::Gatherer;
 pub use submit::{
     CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome,
 };
+pub(crate) use submit::{Gatherer, submit};
 pub use sweep::QueueDepth;

@@ -152,8 +152,22 @@ impl NewTask {
     }
 
     /// Where among the ready it will stand.
-    pub fn band(&self) -> i64 {
+    pub(crate) fn band(&self) -> i64 {
         band(self.priority, self.turn)
+    }
+
+    /// Its coming into being, as a step from nowhere.
+    pub fn arrival(&self, life: &Life) -> Stepped {
+        Stepped {
+            id: self.id,
+            queue: self.queue.clone(),
+            priority: self.priority,
+            band: self.band(),
+            ties: self.all_ties(),
+            // Nobody can have watched it before.
+            before: life.state(),
+            life: *life,
+        }
     }
 
     fn place(&self) -> Place {
@@ -283,7 +297,8 @@ impl Submission {
     }
 }
 
-async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
+/// Writes a submission in the transaction at hand.
+pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
         && let Some(known) = replay(tx, idempotency).await?
@@ -340,7 +355,8 @@ async fn let_in(
     now: Timestamp,
 ) -> Result<Vec<Stepped>> {
     let is_limited = |fresh: &&Fresh<'_>| matches!(fresh.life.phase, Phase::Limited(_));
-    let mut steps: Vec<Stepped> = written.iter().filter(is_limited).map(Fresh::step).collect();
+    let mut steps: Vec<Stepped> =
+        written.iter().filter(is_limited).map(|fresh| fresh.task.arrival(&fresh.life)).collect();
     let arrived = steps.len();
     settle(tx, 0, now, &mut steps).await?;
     steps.drain(..arrived);
@@ -393,21 +409,6 @@ pub(super) struct Fresh<'a> {
     pub(super) task: &'a NewTask,
     pub(super) life: Life,
     pub(super) at: Timestamp,
-}
-
-impl Fresh<'_> {
-    /// Its arrival, as a step from nowhere.
-    fn step(&self) -> Stepped {
-        Stepped {
-            id: self.task.id,
-            queue: self.task.queue.clone(),
-            priority: self.task.priority,
-            band: self.task.band(),
-            ties: self.task.all_ties(),
-            before: self.life.state(),
-            life: self.life,
-        }
-    }
 }
 
 /// Writes tasks with the lives they begin.

@@ -1,0 +1,189 @@
+//! Schedules: created, changed, run by hand, looked at; and fired.
+
+mod fire;
+mod list;
+mod view;
+
+use taskloom_model::{Plan, ScheduleId, ScheduleType, Timestamp};
+use taskloom_protocol::{ChangeSchedule, CreateSchedule, FieldError, Given, RunSchedule, Schedule, Task};
+use taskloom_store::ScheduleRow;
+
+use crate::{Caller, Engine, EngineError};
+
+pub use list::SchedulePageSpec;
+
+/// How often a change is tried while others change the same schedule.
+const TRIES: usize = 12;
+
+impl Engine {
+    /// Creates a schedule.
+    ///
+    /// # Errors
+    /// [`EngineError::Fields`] names each field that breaks a rule.
+    pub async fn schedule_create(
+        &self,
+        caller: &Caller,
+        new: CreateSchedule,
+    ) -> Result<Schedule, EngineError> {
+        let now = self.now();
+        let plan = self.check_schedule(&new, now)?;
+        let first = plan.first(now);
+        must_fire(&new, first)?;
+        let row = ScheduleRow {
+            id: self.inner.ids.next(now),
+            user_id: caller.user_id,
+            name: new.name.clone(),
+            handler: new.task.clone(),
+            definition: view::write(&new)?,
+            kind: new.schedule_type.unwrap_or(ScheduleType::Manual),
+            enabled: new.enabled.unwrap_or(true),
+            anchor_at: now,
+            version: 0,
+            next_at: first.filter(|_| new.enabled.unwrap_or(true)),
+            last_tick: None,
+            last_run_at: None,
+            last_task_id: None,
+            fired: 0,
+            skipped: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        self.inner.store.schedule_create(row.clone()).await?;
+        self.inner.schedule_bell.notify_one();
+        view::schedule(row)
+    }
+
+    /// The schedule.
+    pub async fn schedule_get(&self, caller: &Caller, id: ScheduleId) -> Result<Schedule, EngineError> {
+        view::schedule(self.schedule_row(caller, id).await?)
+    }
+
+    /// Changes a schedule; if that concerns its times, the next tick is computed anew, from now on.
+    ///
+    /// # Errors
+    /// [`EngineError::Fields`] names each field that breaks a rule.
+    pub async fn schedule_change(
+        &self,
+        caller: &Caller,
+        id: ScheduleId,
+        change: &ChangeSchedule,
+    ) -> Result<Schedule, EngineError> {
+        if change.is_empty() {
+            return Err(EngineError::field("", "missing", "give at least one field to change"));
+        }
+        for _ in 0..TRIES {
+            let row = self.changed(self.schedule_row(caller, id).await?, change)?;
+            if self.inner.store.schedule_update(row.clone()).await? {
+                self.inner.schedule_bell.notify_one();
+                return view::schedule(row);
+            }
+        }
+        Err(EngineError::ScheduleBusy)
+    }
+
+    /// Fires no more until it is resumed; what is missed meanwhile is no tick.
+    pub async fn schedule_pause(&self, caller: &Caller, id: ScheduleId) -> Result<Schedule, EngineError> {
+        let change = ChangeSchedule { enabled: Given::Value(false), ..ChangeSchedule::default() };
+        self.schedule_change(caller, id, &change).await
+    }
+
+    /// Fires again, from now on.
+    pub async fn schedule_resume(&self, caller: &Caller, id: ScheduleId) -> Result<Schedule, EngineError> {
+        let change = ChangeSchedule { enabled: Given::Value(true), ..ChangeSchedule::default() };
+        self.schedule_change(caller, id, &change).await
+    }
+
+    /// Forgets a schedule; tasks that it made stay.
+    pub async fn schedule_delete(&self, caller: &Caller, id: ScheduleId) -> Result<(), EngineError> {
+        self.schedule_row(caller, id).await?;
+        let gone = self.inner.store.schedule_delete(id, self.now()).await?;
+        if gone { Ok(()) } else { Err(EngineError::NoSchedule) }
+    }
+
+    /// Makes a task of a schedule now, beside its ticks, whether or not it is paused; what is said here lies over what the
+    /// schedule says. The task is the schedule's owner's.
+    ///
+    /// # Errors
+    /// [`EngineError::Fields`] names each field that breaks a rule.
+    pub async fn schedule_run(
+        &self,
+        caller: &Caller,
+        id: ScheduleId,
+        over: &RunSchedule,
+    ) -> Result<Task, EngineError> {
+        let (row, now) = (self.schedule_row(caller, id).await?, self.now());
+        let mut task = view::read(&row)?.task();
+        over.lay_over(&mut task);
+        task.delay = over.delay;
+        let errors = task.check(&self.inner.config.limits);
+        if !errors.is_empty() {
+            return Err(EngineError::Fields(errors));
+        }
+        self.handler_defaults().await?;
+        let task = self.task_of(&row, task, now);
+        let task_id = task.id;
+        let steps = self.inner.store.schedule_run(id, task, now).await?;
+        self.announce(&steps.ok_or(EngineError::NoSchedule)?);
+        tracing::info!(schedule = %id, task = %task_id, user = %caller.user_id, "ran a schedule by hand");
+        self.get(caller, task_id).await
+    }
+
+    async fn schedule_row(&self, caller: &Caller, id: ScheduleId) -> Result<ScheduleRow, EngineError> {
+        self.inner.store.schedule_get(id, caller.held_to()).await?.ok_or(EngineError::NoSchedule)
+    }
+
+    fn check_schedule(&self, new: &CreateSchedule, created: Timestamp) -> Result<Plan, EngineError> {
+        let mut errors = new.check(&self.inner.config.limits);
+        match new.plan(created) {
+            Ok(plan) if errors.is_empty() => Ok(plan),
+            Ok(_) => Err(EngineError::Fields(errors)),
+            Err(more) => {
+                errors.extend(more);
+                Err(EngineError::Fields(errors))
+            }
+        }
+    }
+
+    /// The row as the change leaves it.
+    fn changed(&self, mut row: ScheduleRow, change: &ChangeSchedule) -> Result<ScheduleRow, EngineError> {
+        let now = self.now();
+        let mut wanted = view::read(&row)?;
+        change.apply(&mut wanted);
+        let enabled = wanted.enabled.unwrap_or(true);
+        // What happens at once and never did happens when it is resumed.
+        let is_new = change.moves_ticks()
+            || (wanted.schedule_type == Some(ScheduleType::Immediate)
+                && row.last_tick.is_none()
+                && !row.enabled);
+        if is_new {
+            row.anchor_at = now;
+        }
+        let plan = self.check_schedule(&wanted, row.anchor_at)?;
+        if is_new || enabled != row.enabled {
+            let next = if is_new { plan.first(now) } else { plan.next_after(now) };
+            // However the clock may have jumped: what was decided about does not come again.
+            let next = match row.last_tick {
+                Some(last) if next.is_some_and(|next| next <= last) => plan.next_after(last),
+                _ => next,
+            };
+            if change.moves_ticks() {
+                must_fire(&wanted, next)?;
+            }
+            row.next_at = next.filter(|_| enabled);
+        }
+        row.definition = view::write(&wanted)?;
+        row.kind = wanted.schedule_type.unwrap_or(row.kind);
+        (row.name, row.handler, row.enabled) = (wanted.name, wanted.task, enabled);
+        row.updated_at = now;
+        Ok(row)
+    }
+}
+
+/// A plan that never fires is a mistake.
+fn must_fire(schedule: &CreateSchedule, first: Option<Timestamp>) -> Result<(), EngineError> {
+    if first.is_some() || schedule.schedule_type == Some(ScheduleType::Manual) {
+        return Ok(());
+    }
+    let rule = "has no tick ahead: its time has passed, or never comes, or lies outside start_at and end_at";
+    Err(EngineError::Fields(vec![FieldError::body("schedule_config", "never_fires", rule)]))
+}
