@@ -122,7 +122,7 @@ impl MoveDead {
                 ));
             }
             (false, true) => {
-                errors.push(FieldError::body("all", "exclusive", "give filter or all, not both"))
+                errors.push(FieldError::body("all", "exclusive", "give filter or all, not both"));
             }
             _ => {}
         }

@@ -73,7 +73,7 @@ impl DeadQuery {
             self;
         let filter =
             DeadFilter { task, queue, reason, error_type, tag, user_id, finished_after, finished_before };
-        let mut errors = filter.check(|field, kind, msg| FieldError::query(field, kind, msg));
+        let mut errors = filter.check(FieldError::query);
         let limit = self.limit.unwrap_or(50);
         if !(1..=500).contains(&limit) {
             errors.push(FieldError::query("limit", "out_of_range", "1 to 500"));

@@ -91,3 +91,30 @@ impl From<HandlerOptions> for HandlerDefaults {
         options.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, HandlerError, Registry};
+
+    async fn nothing(_: Context) -> Result<(), HandlerError> {
+        Ok(())
+    }
+
+    #[test]
+    fn a_worker_says_what_its_handlers_want() {
+        let mut registry = Registry::new();
+        registry.register("plain", nothing).register("again", nothing);
+        let options =
+            HandlerOptions::new().timeout(Duration::from_millis(1_500)).retry_on(["Busy"]).queue("slow");
+        registry.register_with("chosen", options.clone(), nothing);
+        registry.register_with("again", options, nothing).register("again", nothing);
+        let said = serde_json::to_value(registry.defaults()).unwrap();
+        let expected = serde_json::json!({"chosen": {"timeout": 1.5, "retry_on": ["Busy"], "queue": "slow"}});
+        assert_eq!(said, expected, "registered anew, a handler wants nothing any more");
+        let mut all = Registry::new();
+        all.register_with("plain", HandlerOptions::new().max_attempts(2), nothing);
+        all.extend(registry);
+        assert_eq!(all.defaults().keys().collect::<Vec<_>>(), ["chosen"]);
+    }
+}

@@ -5,6 +5,7 @@
 mod access;
 mod configuration;
 mod help;
+mod repeats;
 mod schedules;
 mod start_and_stop;
 mod support;

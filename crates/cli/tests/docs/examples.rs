@@ -78,6 +78,8 @@ documents! {
     readme: "README.md",
     quick_start: "docs/quick-start.md",
     api: "docs/api.md",
+    deduplication: "docs/deduplication.md",
+    retries: "docs/retries.md",
     worker_protocol: "docs/worker-protocol.md",
     workflows: "docs/workflows.md",
     collect_http: "docs/collect-http.md",
