@@ -3,6 +3,7 @@
 use taskloom_model::{Action, State, TaskId, Timestamp};
 
 use super::list::{Filter, restrict_to};
+use super::steer::hide;
 use super::step::{Request, Scope, StepError, Stepped, step};
 use crate::Store;
 use crate::error::Result;
@@ -72,8 +73,7 @@ impl Store {
                 let mut discarded = 0;
                 for id in ids {
                     if is_failed(tx, id).await? {
-                        let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
-                        discarded += tx.exec(sql, params![now, id]).await?;
+                        discarded += u64::from(hide(tx, id, now).await?);
                     }
                 }
                 Ok(discarded)

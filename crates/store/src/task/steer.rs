@@ -12,6 +12,7 @@ use super::step::{Scope, StepError, Stepped};
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::sql::params;
+use crate::tx::Tx;
 
 /// What to change of a task that waits.
 #[derive(Debug, Clone, Default)]
@@ -109,19 +110,19 @@ impl Store {
 
     /// Hides a task from lists and from its user. False if there is none.
     pub async fn task_delete(&self, id: TaskId, now: Timestamp) -> Result<bool> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
-                if tx.exec(sql, params![now, id]).await? == 0 {
-                    return Ok(false);
-                }
-                let sql = "INSERT INTO deletions (deleted_at, id) VALUES (?, ?)";
-                tx.exec(sql, params![now, id]).await?;
-                Ok(true)
-            })
-        })
-        .await
+        self.write(move |tx| Box::pin(async move { hide(tx, id, now).await })).await
     }
+}
+
+/// Hides a task, and notes that it is to be forgotten. False if there is none.
+pub(super) async fn hide(tx: &mut Tx, id: TaskId, now: Timestamp) -> Result<bool> {
+    let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
+    if tx.exec(sql, params![now, id]).await? == 0 {
+        return Ok(false);
+    }
+    let sql = "INSERT INTO deletions (deleted_at, id) VALUES (?, ?)";
+    tx.exec(sql, params![now, id]).await?;
+    Ok(true)
 }
 
 fn not_running(life: &Life) -> Refusal {
