@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, get, health, list, login,
-    logout, logs, migrate, migrate_data, queue, retry, schedule, scheduler, serve, submit, user, wait,
-    worker, workflow,
+    api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, explain, get, health, list,
+    login, logout, logs, migrate, migrate_data, prune, queue, retry, schedule, scheduler, serve, submit,
+    user, wait, worker, workflow,
 };
 use crate::error::EXIT_HELP;
 
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     List(list::List),
     Get(get::Get),
     Wait(wait::Wait),
+    Explain(explain::Explain),
     Logs(logs::Logs),
     Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Migrate(migrate::Migrate),
     MigrateData(migrate_data::MigrateData),
     Doctor(doctor::Doctor),
+    Prune(prune::Prune),
     User(user::User),
     Bench(taskloom_bench::BenchArgs),
     Completions(completions::Completions),

@@ -11,6 +11,7 @@ mod confirm;
 pub(crate) mod dead;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod health;
 pub(crate) mod list;
@@ -20,6 +21,7 @@ pub(crate) mod logs;
 pub(crate) mod migrate;
 pub(crate) mod migrate_data;
 mod process;
+pub(crate) mod prune;
 pub(crate) mod queue;
 pub(crate) mod retry;
 pub(crate) mod schedule;
@@ -69,7 +71,9 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Get(args) => online(args.run(environment)),
         Command::Wait(args) => online(args.run(environment)),
         Command::Artifacts(args) => online(args.run(environment)),
+        Command::Explain(args) => online(args.run(environment)),
         Command::Logs(args) => online(args.run(environment)),
+        Command::Prune(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
         Command::Workflow(args) => online(args.run(environment)),

@@ -54,6 +54,14 @@ impl Subscription {
             None => None,
         }
     }
+
+    /// Lets go of what has been published so far: whoever looks now sees it.
+    pub(crate) fn skip_heard(&mut self) {
+        use tokio::sync::broadcast::error::TryRecvError;
+        while let Some(Ok(_) | Err(TryRecvError::Lagged(_))) =
+            self.events.as_mut().map(|events| events.try_recv())
+        {}
+    }
 }
 
 impl Drop for Subscription {

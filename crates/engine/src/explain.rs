@@ -1,106 +1,135 @@
 //! Why a task is where it is.
 
-use taskloom_model::{Reason, State, TaskId};
-use taskloom_protocol::{Explanation, Task, WorkerInfo};
+mod limits;
+mod words;
+
+use std::time::Duration;
+
+use taskloom_model::{State, TaskId};
+use taskloom_protocol::{Cause, Explanation, OpenParent, OpenParents, Serving, Task, WorkerInfo};
 
 use crate::{Caller, Engine, EngineError};
 
+/// Open parents that an explanation names.
+const PARENTS: u32 = 20;
+/// Tasks before a ready one that are counted.
+const AHEAD: u32 = 10_000;
+
 impl Engine {
-    /// Why a task is where it is, and what would help.
+    /// Why a task is where it is, and what would help. A few lookups by key, however long its queue is.
     pub async fn explain(&self, caller: &Caller, id: TaskId) -> Result<Explanation, EngineError> {
         let task = self.get(caller, id).await?;
-        let mut details = Vec::new();
-        let summary = match task.state {
-            State::Blocked => self.blocked(caller, &task, &mut details).await?,
-            State::Scheduled => scheduled(&task),
-            State::Limited => "It waits for a limit to leave room.".to_owned(),
-            State::Ready => self.ready(&task, &mut details).await?,
-            State::Running => running(&task, &mut details),
-            State::Succeeded => "It succeeded.".to_owned(),
-            State::Failed | State::Revoked => ended(&task, &mut details),
-        };
-        if task.attempt > 0 {
-            details.push(format!("Attempt {} of {}.", task.attempt, task.max_attempts));
-        }
-        Ok(Explanation { state: task.state, summary, details })
-    }
-
-    async fn blocked(
-        &self,
-        caller: &Caller,
-        task: &Task,
-        details: &mut Vec<String>,
-    ) -> Result<String, EngineError> {
-        let mut open = 0;
-        for parent in &task.parent_ids {
-            let Ok(parent) = self.get(caller, *parent).await else { continue };
-            if !parent.has_ended() {
-                open += 1;
-                details.push(format!("Task {} ({}) is {}.", parent.id, parent.task, parent.state));
+        let mut told = blank(&task);
+        match task.state {
+            State::Blocked => self.blocked(caller, &task, &mut told).await?,
+            State::Scheduled => words::scheduled(&task, &mut told),
+            State::Limited => {
+                let limit = self.full_limit(caller, &task).await?;
+                words::limited(&task, limit, &mut told);
             }
+            State::Ready => self.ready(caller, &task, &mut told).await?,
+            State::Running => words::running(&task, &mut told),
+            State::Succeeded | State::Failed | State::Revoked => words::ended(&task, &mut told),
         }
-        Ok(format!("It waits for {open} of {} tasks that it depends on.", task.parent_ids.len()))
+        words::attempts(&task, &mut told);
+        Ok(told)
     }
 
-    async fn ready(&self, task: &Task, details: &mut Vec<String>) -> Result<String, EngineError> {
+    async fn blocked(&self, caller: &Caller, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
+        let store = &self.inner.store;
+        let (ids, open) = store.task_open_parents(task.id, PARENTS).await?;
+        let items = self.named(caller, ids).await?;
+        let root = match items.first() {
+            Some(parent) if parent.state == State::Blocked => store.task_root(parent.id).await?,
+            _ => None,
+        };
+        let root = self.named(caller, root.into_iter().collect()).await?.into_iter().next();
+        let more = open.saturating_sub(items.len() as u64);
+        let parents = OpenParents { items, more, root };
+        words::blocked(task, open, &parents, told);
+        told.runs_at = task.scheduled_at;
+        told.parents = Some(parents);
+        Ok(())
+    }
+
+    /// What of these the caller may see.
+    async fn named(&self, caller: &Caller, ids: Vec<TaskId>) -> Result<Vec<OpenParent>, EngineError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tasks = self.inner.store.task_get_many(ids).await?;
+        let seen = tasks.into_iter().filter(|task| caller.held_to().is_none_or(|user| user == task.user_id));
+        Ok(seen.map(|Task { id, task, state, .. }| OpenParent { id, task, state }).collect())
+    }
+
+    async fn ready(&self, caller: &Caller, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
+        if let Some((cause, limit)) = self.held_by_queue(caller, task).await? {
+            words::held_back(task, cause, limit, told);
+            return Ok(());
+        }
+        let workers = self.serving(task).await?;
+        told.workers = Some(workers);
+        self.stand_in_line(task, told).await?;
+        if workers.serving == 0 {
+            words::no_worker(task, told);
+        } else if workers.knowing == 0 {
+            words::no_handler(task, told);
+        } else {
+            words::in_line(workers, told);
+        }
+        if matches!(told.cause, Cause::NoWorkerForQueue | Cause::NoWorkerForHandler) {
+            told.estimated_start = None;
+        }
+        Ok(())
+    }
+
+    async fn serving(&self, task: &Task) -> Result<Serving, EngineError> {
         let workers = self.workers().await?;
-        let serving: Vec<&WorkerInfo> =
-            workers.iter().filter(|w| w.alive && !w.draining && w.queues.contains(&task.queue)).collect();
-        let slots: u32 = serving.iter().map(|w| w.concurrency).sum();
-        let knowing =
-            serving.iter().filter(|w| w.handlers.is_empty() || w.handlers.contains(&task.task)).count();
-        if serving.is_empty() {
-            let queue = &task.queue;
-            details.push(format!("Start one: taskloom worker --server URL --token … --queues {queue}"));
-            return Ok(format!("No live worker serves the queue {queue:?}."));
+        let serves = |w: &&WorkerInfo| w.alive && !w.draining && w.queues.contains(&task.queue);
+        let knows = |w: &&WorkerInfo| w.handlers.is_empty() || w.handlers.contains(&task.task);
+        let serving = workers.iter().filter(serves).count() as u64;
+        let knowing: Vec<&WorkerInfo> = workers.iter().filter(serves).filter(knows).collect();
+        let busy = match knowing.len() {
+            0 => 0,
+            _ => self.inner.store.worker_busy(knowing.iter().map(|w| w.session).collect()).await?,
+        };
+        let slots = knowing.iter().map(|w| u64::from(w.concurrency)).sum();
+        Ok(Serving { serving, knowing: knowing.len() as u64, slots, busy })
+    }
+
+    /// Where a ready task stands, and when it would start if its queue went on as lately.
+    async fn stand_in_line(&self, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
+        let (store, now) = (&self.inner.store, self.now());
+        let ahead = store.task_ahead(task.id, task.queue.clone(), AHEAD).await?;
+        told.position_capped = ahead > u64::from(AHEAD);
+        told.position = Some(ahead.min(u64::from(AHEAD)));
+        if told.position_capped {
+            return Ok(());
         }
-        details.push(format!(
-            "{} workers with {slots} slots serve the queue {:?}.",
-            serving.len(),
-            task.queue
-        ));
-        if knowing == 0 {
-            let rule =
-                "A task waits for a worker that knows its handler: start one, or submit it to another queue.";
-            details.push(rule.to_owned());
-            return Ok(format!("No live worker on its queue knows the handler {:?}.", task.task));
+        let pace = store.queue_pace(task.queue.clone(), now).await?;
+        if pace > 0.0 {
+            let wait = Duration::try_from_secs_f64((ahead + 1) as f64 / pace);
+            told.estimated_start = wait.ok().map(|wait| now.plus(wait));
         }
-        Ok("It waits for a free worker.".to_owned())
+        Ok(())
     }
 }
 
-fn scheduled(task: &Task) -> String {
-    let until = task.scheduled_at.map(|at| at.to_string()).unwrap_or_default();
-    match task.reason {
-        Some(Reason::Retry) => format!("Its last attempt failed; the next is due at {until}."),
-        Some(Reason::Snoozed) => format!("Its handler asked to run again at {until}."),
-        _ => format!("It is to run at {until}."),
+fn blank(task: &Task) -> Explanation {
+    Explanation {
+        state: task.state,
+        cause: Cause::Ended,
+        summary: String::new(),
+        details: Vec::new(),
+        reason: task.reason.filter(|_| !matches!(task.state, State::Blocked | State::Scheduled)),
+        error: task.error.clone(),
+        suggestion: None,
+        parents: None,
+        runs_at: None,
+        position: None,
+        position_capped: false,
+        estimated_start: None,
+        limit: None,
+        workers: None,
     }
-}
-
-fn running(task: &Task, details: &mut Vec<String>) -> String {
-    details.push(format!("{:.0} % done.", task.progress));
-    let worker = task.worker.as_deref().unwrap_or("a worker");
-    if task.reason == Some(Reason::Cancelling) {
-        details.push("If it does not stop, cancel it with force.".to_owned());
-        return format!("{worker} was asked to stop it and has not answered yet.");
-    }
-    format!("{worker} runs it.")
-}
-
-fn ended(task: &Task, details: &mut Vec<String>) -> String {
-    if let Some(error) = &task.error {
-        details.push(format!("{}: {}", error.kind, error.message));
-    }
-    match task.reason {
-        Some(Reason::Cancelled) => "It was cancelled.",
-        Some(Reason::Expired) => "It was not started before its expires_at.",
-        Some(Reason::DependencyFailed) => "A task it depends on did not succeed.",
-        Some(Reason::Fatal) => "Its handler failed with an error that no retry can mend.",
-        Some(Reason::Timeout) => "Its last attempt ran into its time limit.",
-        Some(Reason::Lost) => "Its worker was lost and no attempt is left.",
-        Some(Reason::Poisoned) => "Its workers were lost again and again; it may be what kills them.",
-        _ => "Its handler failed and no attempt is left.",
-    }
-    .to_owned()
 }

@@ -20,6 +20,7 @@ mod id;
 mod inputs;
 mod links;
 mod loops;
+mod prune;
 mod query;
 mod queues;
 mod schedule;
@@ -40,7 +41,7 @@ use taskloom_store::{Scope, Stepped, Store};
 
 pub use cache::CacheQuery;
 pub use clock::{Clock, ManualClock, StoreClock, SystemClock};
-pub use config::EngineConfig;
+pub use config::{EngineConfig, Keep, Retention};
 pub use dead::Fate;
 pub use error::EngineError;
 pub use health::{Check, Health};
@@ -49,7 +50,7 @@ pub use query::PageSpec;
 pub use schedule::SchedulePageSpec;
 pub use submit::Submitted;
 pub use taskloom_store::{Filter as TaskFilter, OrderBy, QueueDepth, ScheduleFilter};
-pub use watch::Watch;
+pub use watch::{BadPlace, Watch, WatchPlace};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +100,7 @@ struct Inner {
     handlers: handlers::Handlers,
     cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
+    prune_floors: prune::Floors,
     expander: expand::Expander,
 }
 
@@ -116,6 +118,7 @@ impl Engine {
 
     /// An engine beside others.
     pub fn with_links(store: Store, config: EngineConfig, clock: Arc<dyn Clock>, links: Links) -> Self {
+        store.keep_log_lines(config.log_lines);
         let Links { dispatcher, fanout, counters } = links;
         Self {
             inner: Arc::new(Inner {
@@ -137,6 +140,7 @@ impl Engine {
                 handlers: handlers::Handlers::default(),
                 cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),
+                prune_floors: prune::Floors::default(),
                 expander: expand::Expander::default(),
             }),
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use taskloom_model::{TaskId, Timestamp};
+use taskloom_model::Timestamp;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,11 +13,9 @@ use crate::{Engine, EngineError};
 /// How long it sleeps at least.
 const LEAST: Duration = Duration::from_millis(1);
 /// Tasks one pass moves at most, so that it never holds the writer for long.
-const PASS: u32 = 500;
+pub(crate) const PASS: u32 = 500;
 /// Gates that one pass opens at most.
 const GATES: u32 = 100;
-/// The same for forgetting tasks, which may have long logs.
-const PRUNE_PASS: u32 = 100;
 /// How long a loop may sleep although nothing is known to be due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -93,40 +91,6 @@ impl Engine {
         let steps = self.inner.store.task_expire(self.now(), PASS).await?;
         self.announce(&steps);
         Ok(steps.len())
-    }
-
-    /// T13: forgets what is past its retention, in bounded steps. Gives how many tasks.
-    pub async fn prune(&self) -> Result<usize, EngineError> {
-        let config = &self.inner.config;
-        let (mut forgotten, mut after) = (0, None::<TaskId>);
-        loop {
-            let (ids, next) =
-                self.inner.store.task_prune(after, config.retention, self.now(), PRUNE_PASS).await?;
-            forgotten += ids.len();
-            for id in ids {
-                self.forget_files(id).await;
-            }
-            after = next;
-            if after.is_none() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        let now = self.now();
-        let (keys, workers) = (now.minus(config.idempotency_retention), now.minus(config.retention));
-        while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
-            tokio::task::yield_now().await;
-        }
-        while self.inner.store.workflow_prune(now.minus(config.retention), PASS).await? {
-            tokio::task::yield_now().await;
-        }
-        while self.inner.store.schedule_prune(now.minus(config.retention), PASS).await? {
-            tokio::task::yield_now().await;
-        }
-        while self.inner.store.repeats_prune(self.now(), PASS).await? {
-            tokio::task::yield_now().await;
-        }
-        Ok(forgotten)
     }
 
     async fn promote_pass(self) -> Result<Duration, EngineError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use taskloom_model::TaskId;
-use taskloom_protocol::{Attempt, Counts, LogLine, Page, Task};
+use taskloom_protocol::{Attempt, Counts, KeptLine, Page, Task};
 use taskloom_store::{Filter, OrderBy, PageQuery};
 
 use crate::{Caller, Engine, EngineError, cursor};
@@ -79,7 +79,7 @@ impl Engine {
         id: TaskId,
         after: u64,
         limit: u32,
-    ) -> Result<(Vec<LogLine>, u64), EngineError> {
+    ) -> Result<(Vec<KeptLine>, u64), EngineError> {
         self.get(caller, id).await?;
         Ok(self.inner.store.task_logs(id, after, limit.clamp(1, 1_000)).await?)
     }

@@ -27,6 +27,11 @@ impl Engine {
             return Err(EngineError::Fields(errors));
         }
         let Change { priority, queue, run_at, progress, progress_detail, result } = change;
+        if let Some(run_at) = run_at
+            && self.get(caller, id).await?.expires_at.is_some_and(|expires_at| run_at >= expires_at)
+        {
+            return Err(EngineError::field("run_at", "out_of_range", "must be before the task's expires_at"));
+        }
         if priority.is_some() || queue.is_some() || run_at.is_some() {
             let change = ChangeWaiting { queue, priority, run_at };
             let store = &self.inner.store;

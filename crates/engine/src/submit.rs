@@ -80,7 +80,7 @@ impl Engine {
         spawner: Option<Spawner>,
         batch: bool,
     ) -> Result<Vec<Task>, EngineError> {
-        self.check(&tasks, batch)?;
+        self.check(&tasks, self.now(), batch)?;
         let idempotency = idempotency_key.map(|key| idempotency(caller, key, &tasks)).transpose()?;
         let defaults = self.handler_defaults().await?;
         let now = self.now();
@@ -145,11 +145,12 @@ impl Engine {
         }
     }
 
-    fn check(&self, tasks: &[SubmitTask], batch: bool) -> Result<(), EngineError> {
+    fn check(&self, tasks: &[SubmitTask], now: Timestamp, batch: bool) -> Result<(), EngineError> {
         let limits = &self.inner.config.limits;
         let mut errors = Vec::new();
         for (index, task) in tasks.iter().enumerate() {
-            errors.extend(task.check(limits).into_iter().map(|error| placed(error, index, batch)));
+            let found = task.check(limits).into_iter().chain(delayed_too_long(task, now));
+            errors.extend(found.map(|error| placed(error, index, batch)));
             if errors.len() > 100 {
                 break;
             }
@@ -270,6 +271,13 @@ impl Engine {
         }
         Ok(tasks)
     }
+}
+
+/// A delay that ends when the task has expired.
+fn delayed_too_long(task: &SubmitTask, now: Timestamp) -> Option<FieldError> {
+    let delay = Duration::try_from_secs_f64(task.delay?).ok()?;
+    let is_late = now.plus(delay) >= task.expires_at? && !delay.is_zero();
+    is_late.then(|| FieldError::body("delay", "out_of_range", "must end before expires_at"))
 }
 
 /// The error at the task's place in the batch: `body.tasks.3.queue`.

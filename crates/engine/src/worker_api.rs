@@ -12,7 +12,7 @@ use taskloom_model::{Finish, Priority, SessionId, State, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
     DrainRequest, FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register,
-    Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo,
+    Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo, shorten,
 };
 use taskloom_store::{
     BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, Hint, NewWorker, Note, StoreError,
@@ -277,9 +277,10 @@ impl Engine {
         self.publish_logs(item.task.id, &item.logs);
     }
 
+    /// Says that there are new lines: watchers read them where they are numbered.
     fn publish_logs(&self, id: taskloom_model::TaskId, logs: &[LogLine]) {
-        for LogLine { at, level, message } in logs {
-            self.publish(id, || TaskEvent::Log { at: *at, level: *level, message: message.clone() });
+        if let Some(LogLine { at, level, message }) = logs.last() {
+            self.publish(id, || TaskEvent::Log { seq: 0, at: *at, level: *level, message: message.clone() });
         }
     }
 }
@@ -444,7 +445,7 @@ fn shortened(error: TaskError) -> TaskError {
 
 fn cut(mut logs: Vec<LogLine>) -> Vec<LogLine> {
     for line in &mut logs {
-        truncate(&mut line.message, LOG_LINE);
+        line.message = shorten(std::mem::take(&mut line.message), LOG_LINE);
     }
     logs
 }

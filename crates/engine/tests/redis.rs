@@ -209,7 +209,7 @@ async fn who_watches_on_one_server_hears_of_what_happens_on_another() {
     two.until_connected().await;
     let [here, there] = &two.engines;
     let task = here.submit(&USER, noop(), None).await.unwrap().task;
-    let mut watch = here.watch(&USER, task.id).await.unwrap();
+    let mut watch = here.watch(&USER, task.id, None).await.unwrap();
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(event) = watch.next().await {

@@ -15,6 +15,8 @@ mod scenario;
 mod transaction;
 mod world;
 
+pub mod gate;
+pub mod keys;
 pub mod tick;
 
 pub use actions::Action;

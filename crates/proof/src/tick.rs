@@ -79,6 +79,7 @@ pub enum Scheduler {
 }
 
 /// Everything.
+#[allow(clippy::struct_excessive_bools, reason = "an observer's notes")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ScheduleWorld {
     /// What became of each.

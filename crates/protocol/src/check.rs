@@ -135,6 +135,11 @@ impl Check {
         if task.delay.is_some() && task.run_at.is_some() {
             self.add("delay", "exclusive", "give run_at or delay, not both");
         }
+        if let (Some(run_at), Some(expires_at)) = (task.run_at, task.expires_at)
+            && run_at >= expires_at
+        {
+            self.add("run_at", "out_of_range", "must be before expires_at");
+        }
         if let (Some(soft), Some(hard)) = (task.soft_timeout, task.timeout)
             && soft >= hard
         {

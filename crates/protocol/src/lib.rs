@@ -8,13 +8,16 @@ mod canonical;
 mod check;
 mod dead;
 mod error;
+mod explain;
 mod field;
 mod handler;
+mod prune;
 mod queue;
 pub mod reference;
 mod request;
 mod schedule;
 mod task;
+mod text;
 mod worker;
 mod workflow;
 
@@ -27,8 +30,10 @@ pub use canonical::canonical;
 pub use check::{Limits, check_queue_name};
 pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
 pub use error::{Code, FieldError, Problem};
+pub use explain::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use handler::HandlerDefaults;
+pub use prune::{PruneAnswer, PruneCounts, PruneRequest};
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use schedule::{
@@ -36,9 +41,10 @@ pub use schedule::{
     SchedulePage, Tick, TickCounts, TickPage,
 };
 pub use task::{
-    Artifact, Attempt, BatchAnswer, Counts, Duplicate, Explanation, LogLevel, LogLine, Page, Task, TaskError,
+    Artifact, Attempt, BatchAnswer, Counts, Duplicate, KeptLine, LogLevel, LogLine, Page, Task, TaskError,
     TaskEvent, Verdict,
 };
+pub use text::shorten;
 pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,
     FinishAnswer, FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn,

@@ -314,6 +314,16 @@ pub struct LogLine {
     pub message: String,
 }
 
+/// A line of a task's log, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+pub struct KeptLine {
+    /// Its position: rises from line to line of a task, with gaps.
+    pub seq: u64,
+    /// The line.
+    #[serde(flatten)]
+    pub line: LogLine,
+}
+
 /// A file that a task made.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Artifact {
@@ -328,18 +338,6 @@ pub struct Artifact {
     /// When it was stored.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-}
-
-/// Why a task is where it is, for people.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub struct Explanation {
-    /// The exact state.
-    #[schema(value_type = String)]
-    pub state: State,
-    /// One sentence.
-    pub summary: String,
-    /// The facts behind it, and what would help.
-    pub details: Vec<String>,
 }
 
 /// What happens to a task while somebody watches.
@@ -370,6 +368,8 @@ pub enum TaskEvent {
     },
     /// Its handler wrote a line.
     Log {
+        /// Its position in the log.
+        seq: u64,
         /// When.
         #[schema(value_type = String, format = DateTime)]
         at: Timestamp,

@@ -3,6 +3,7 @@
 //! [`router`] turns an [`Engine`] into the API of `docs/`: it knows axum and HTTP, and nothing of SQL. Handler, path and
 //! OpenAPI description stand together in the file of their resource; a handler's signature says who may call it.
 
+mod admin;
 mod api_keys;
 mod auth;
 mod cache;

@@ -23,6 +23,7 @@ use crate::routes;
         (name = "queues", description = "Queues, pauses and limits, for operators"),
         (name = "workers", description = "Workers as operators see them"),
         (name = "worker", description = "The worker protocol; needs an API key with the scope `worker`"),
+        (name = "admin", description = "The installation as a whole, for admins"),
         (name = "health", description = "For people, restarters and load balancers"),
     ),
     components(schemas(taskloom_protocol::Problem)),

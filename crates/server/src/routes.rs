@@ -12,8 +12,8 @@ use crate::config::ServerConfig;
 use crate::middleware::Front;
 use crate::state::{App, AppState};
 use crate::{
-    api_keys, auth, cache, dead_letters, docs, health, metrics, openapi, queues, schedules, tasks, users,
-    worker, workers, workflows,
+    admin, api_keys, auth, cache, dead_letters, docs, health, metrics, openapi, queues, schedules, tasks,
+    users, worker, workers, workflows,
 };
 
 /// Everything below `/api/v1`, with its description.
@@ -30,6 +30,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .nest("/api/v1", cache::routes())
         .nest("/api/v1", metrics::routes())
         .nest("/api/v1", workers::routes())
+        .nest("/api/v1", admin::routes())
         .nest("/api/v1", worker::routes())
         .nest("/api/v1", health::routes())
 }
@@ -66,6 +67,7 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         HeaderName::from_static("x-api-key"),
         HeaderName::from_static("x-request-id"),
         HeaderName::from_static("idempotency-key"),
+        HeaderName::from_static("last-event-id"),
     ];
     let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let exposed = [HeaderName::from_static("x-request-id"), header::RETRY_AFTER];

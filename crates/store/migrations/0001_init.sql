@@ -127,7 +127,8 @@ CREATE TABLE outcomes (
 ) {clustered};
 -- Failures are what people look for, and few; successes are walked to by id.
 CREATE INDEX outcomes_unsuccessful ON outcomes (state, id) {unsuccessful};
-CREATE INDEX outcomes_by_time ON outcomes (finished_at, id);
+-- With the state, so that pruning reads no row that it keeps.
+CREATE INDEX outcomes_by_time ON outcomes (finished_at, id, state);
 
 -- Ended attempts, but for the success that ended its task: that one is in outcomes.
 CREATE TABLE attempts (
@@ -176,6 +177,13 @@ CREATE TABLE expiries (
     expires_at {int} NOT NULL,
     id {uuid} NOT NULL,
     PRIMARY KEY (expires_at, id)
+) {clustered};
+
+-- Tasks that users deleted, until they are forgotten.
+CREATE TABLE deletions (
+    deleted_at {int} NOT NULL,
+    id {uuid} NOT NULL,
+    PRIMARY KEY (deleted_at, id)
 ) {clustered};
 
 -- Limits that tasks name, and how much of each is taken.

@@ -25,6 +25,7 @@ mod worker;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use taskloom_model::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
@@ -39,13 +40,14 @@ pub use check::Violation;
 pub use error::{Result, StoreError};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
-pub use queue::{QueueInfo, QueueLimits};
+pub use queue::{Full, QueueInfo, QueueLimits, QueueTerms};
 pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
-    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, Expanded, Expansion,
-    Filter, FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note, OrderBy,
-    PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived, Scope,
-    Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome, WorkflowSubmission,
+    BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Expanded,
+    Expansion, Filter, FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note,
+    OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived,
+    Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome,
+    WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;
@@ -124,6 +126,8 @@ pub struct Store {
     queues: Arc<queue::Book>,
     /// KiB of submissions that may wait for the writer.
     waiting_bytes: Arc<Semaphore>,
+    /// Log lines kept of one attempt.
+    log_lines: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -234,7 +238,17 @@ impl Store {
             floors: Arc::default(),
             queues: Arc::default(),
             waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)),
+            log_lines: Arc::new(task::LOG_LINES.into()),
         }
+    }
+
+    /// From now on keeps so many log lines of one attempt; one more says how many were left out.
+    pub fn keep_log_lines(&self, most: u64) {
+        self.log_lines.store(most, Ordering::Relaxed);
+    }
+
+    fn most_log_lines(&self) -> u64 {
+        self.log_lines.load(Ordering::Relaxed)
     }
 
     // Boxed: what talks to a server is large, and most callers wait on a SQLite file.

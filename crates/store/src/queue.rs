@@ -6,7 +6,7 @@
 mod claim;
 mod read;
 
-pub use read::QueueInfo;
+pub use read::{Full, QueueInfo, QueueTerms};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

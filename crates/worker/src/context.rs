@@ -11,7 +11,7 @@ use serde_json::value::to_raw_value;
 use taskloom_protocol::{Artifact, ArtifactPut, Json, LogLevel, Spawn, SubmitTask, Task, WorkerError};
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Flag};
 use crate::error::from_call;
 use crate::limits::MAX_DETAIL_BYTES;
 use crate::{HandlerError, StopReason, TaskInfo};
@@ -91,6 +91,11 @@ impl Context {
     /// Why the handler should stop; the gravest reason if there are several.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.0.stop_reason()
+    }
+
+    /// Whether the soft time limit has passed: the handler should bring what it has to an end before [`Context::deadline`].
+    pub fn soft_timeout_reached(&self) -> bool {
+        self.0.has(Flag::SOFT_TIMEOUT)
     }
 
     /// When the attempt is aborted, if it has a time limit.

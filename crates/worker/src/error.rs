@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use taskloom_protocol::{Outcome, TaskError, WorkerError};
+use taskloom_protocol::{Outcome, TaskError, WorkerError, shorten};
 
-use crate::limits::{MAX_KIND_BYTES, MAX_MESSAGE_BYTES, MAX_TRACEBACK_BYTES, clip};
+use crate::limits::{MAX_KIND_BYTES, MAX_MESSAGE_BYTES, MAX_TRACEBACK_BYTES};
 
 /// Why a handler did not succeed, and what should happen next.
 ///
@@ -71,7 +71,7 @@ impl HandlerError {
 
     /// Adds where it happened, for the handler's author.
     pub fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
-        self.traceback = Some(clip(traceback.into(), MAX_TRACEBACK_BYTES));
+        self.traceback = Some(shorten(traceback.into(), MAX_TRACEBACK_BYTES));
         self
     }
 
@@ -106,8 +106,8 @@ impl HandlerError {
     fn new(next: Next, kind: String, message: String) -> Self {
         Self {
             next,
-            kind: clip(kind, MAX_KIND_BYTES),
-            message: clip(message, MAX_MESSAGE_BYTES),
+            kind: shorten(kind, MAX_KIND_BYTES),
+            message: shorten(message, MAX_MESSAGE_BYTES),
             traceback: None,
         }
     }

@@ -20,30 +20,3 @@ pub(crate) const MAX_TRACEBACK_BYTES: usize = 32 << 10;
 pub(crate) const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Tasks that one claim takes or one finish reports.
 pub(crate) const MAX_BATCH: usize = 10_000;
-
-/// Cuts `text` to at most `max` bytes at a character's border, and says so at its end; NULs, which databases
-/// refuse in text, are replaced.
-pub(crate) fn clip(mut text: String, max: usize) -> String {
-    const MARK: &str = "… (cut)";
-    if text.contains('\0') {
-        text = text.replace('\0', "\u{fffd}");
-    }
-    if text.len() > max {
-        text.truncate(text.floor_char_boundary(max.saturating_sub(MARK.len())));
-        text.push_str(MARK);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clips_at_a_character_and_says_so() {
-        assert_eq!(clip("short".into(), 10), "short");
-        let cut = clip("任".repeat(100), 50);
-        assert!(cut.len() <= 50 && cut.starts_with('任') && cut.ends_with("(cut)"), "{cut}");
-        assert_eq!(clip("a\0b".into(), 10), "a\u{fffd}b");
-    }
-}

@@ -2,10 +2,10 @@
 
 use std::mem;
 
-use taskloom_protocol::{Json, LogLevel, LogLine, Outcome};
+use taskloom_protocol::{Json, LogLevel, LogLine, Outcome, shorten};
 
 use crate::clock::now;
-use crate::limits::{MAX_LINE_BYTES, MAX_LINES, MAX_LINES_BYTES, clip};
+use crate::limits::{MAX_LINE_BYTES, MAX_LINES, MAX_LINES_BYTES};
 
 /// Progress and log lines that wait to be sent, and the end that must not overtake them.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl News {
 
     /// Notes a line, or that it was dropped because too many wait. Returns whether to announce it.
     pub(crate) fn log(&mut self, level: LogLevel, message: String) -> bool {
-        let line = LogLine { at: now(), level, message: clip(message, MAX_LINE_BYTES) };
+        let line = LogLine { at: now(), level, message: shorten(message, MAX_LINE_BYTES) };
         let bytes = line_bytes(&line);
         // The last place is kept for the note about dropped lines.
         if self.fresh.lines.len() + 1 >= MAX_LINES || self.bytes + bytes > MAX_LINES_BYTES {

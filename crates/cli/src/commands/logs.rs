@@ -9,7 +9,7 @@ use taskloom_protocol::{LogLevel, LogLine, Task};
 
 use super::connect;
 use crate::args::Connection;
-use crate::client::{Call, Client, segment};
+use crate::client::{Call, Client, pause, segment};
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{Output, Tone, plain};
@@ -18,6 +18,8 @@ use crate::output::{Output, Tone, plain};
 const PAGE: u32 = 1_000;
 /// How often a followed task is asked for new lines.
 const POLL: Duration = Duration::from_millis(500);
+/// Failures in a row before following gives up: about a minute.
+const MOST_FAILURES: u32 = 15;
 
 /// Show what a task's handler wrote
 #[derive(Debug, Args)]
@@ -26,7 +28,7 @@ const POLL: Duration = Duration::from_millis(500);
 pub(crate) struct Logs {
     /// The task's id
     id: String,
-    /// Go on until the task ends
+    /// Go on until the task ends, also after the connection broke
     #[arg(long, short)]
     follow: bool,
     #[command(flatten)]
@@ -45,36 +47,69 @@ impl Logs {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
         let path = format!("/tasks/{}", segment(&self.id));
-        let mut after = 0;
+        let mut reader = Reader { client, path, after: 0, out, heard: false };
+        let mut failures = 0;
         loop {
-            // Asked before the lines: what an ended task wrote is all there.
-            let ended = !self.follow || client.call(Call::get(&path)).await?.read::<Task>()?.has_ended();
-            after = show(&client, &path, after, out).await?;
-            if ended {
-                return Ok(Exit::Ok);
-            }
+            let wait = match reader.step(self.follow).await {
+                Ok(true) => return Ok(Exit::Ok),
+                Ok(false) => {
+                    failures = 0;
+                    POLL
+                }
+                Err(error) => {
+                    failures += 1;
+                    // What the server refused it refuses again; that nobody is there at all is known at once.
+                    let is_final = error.exit == Exit::Refused || !reader.heard || failures > MOST_FAILURES;
+                    if !self.follow || is_final {
+                        return Err(error);
+                    }
+                    out.note(format!("{}; trying again", error.message));
+                    pause(failures, None)
+                }
+            };
             tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(wait) => {}
                 _ = tokio::signal::ctrl_c() => return Ok(Exit::Interrupted),
             }
         }
     }
 }
 
-/// Prints all lines after `after`; answers where to go on.
-async fn show(client: &Client, path: &str, mut after: u64, out: Output) -> Result<u64, CliError> {
-    loop {
-        let call = Call::get(format!("{path}/logs"))
-            .query("after", after.to_string())
+/// Reads a log and knows how far it has come, so that a broken connection costs no line and shows none twice.
+struct Reader {
+    client: Client,
+    path: String,
+    after: u64,
+    out: Output,
+    /// Whether the server has answered yet.
+    heard: bool,
+}
+
+impl Reader {
+    /// Prints the lines that came since; whether there will be no more.
+    async fn step(&mut self, follow: bool) -> Result<bool, CliError> {
+        // Asked before the lines: what an ended task wrote is all there.
+        let ended = !follow || self.client.call(Call::get(&self.path)).await?.read::<Task>()?.has_ended();
+        self.heard = true;
+        while self.page().await? {}
+        Ok(ended)
+    }
+
+    /// Prints a page of lines; whether there may be another.
+    async fn page(&mut self) -> Result<bool, CliError> {
+        let call = Call::get(format!("{}/logs", self.path))
+            .query("after", self.after.to_string())
             .query("limit", PAGE.to_string());
-        let page: Page = client.call(call).await?.read()?;
+        let page: Page = self.client.call(call).await?.read()?;
         for item in &page.items {
+            let out = self.out;
             out.line(if out.json { item.get().to_owned() } else { for_people(item, out)? });
         }
         match page.next_after {
-            Some(next) if next > after && !page.items.is_empty() => after = next,
-            _ => return Ok(after),
+            Some(next) if next > self.after && !page.items.is_empty() => self.after = next,
+            _ => return Ok(false),
         }
+        Ok(true)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration: typed, layered, and strict about what it does not know.
 
+mod age;
 mod database_url;
 mod env;
 mod error;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+pub(crate) use age::parse_age;
 pub(crate) use database_url::{Database, parse_database_url};
 pub(crate) use env::Environment;
 pub(crate) use error::ConfigErrors;
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) redis: Redis,
     pub(crate) storage: Storage,
     pub(crate) engine: Engine,
+    pub(crate) retention: Retention,
     pub(crate) limits: Limits,
     pub(crate) worker: Worker,
     pub(crate) aliases: BTreeMap<String, String>,
@@ -111,7 +114,20 @@ pub(crate) struct Engine {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Retention {
+    pub(crate) succeeded_age: String,
+    pub(crate) succeeded_count: u64,
+    pub(crate) failed_age: String,
+    pub(crate) failed_count: u64,
+    pub(crate) revoked_age: String,
+    pub(crate) revoked_count: u64,
+    pub(crate) deleted_age: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
+    pub(crate) log_lines: u64,
     pub(crate) payload_bytes: usize,
     pub(crate) depth: usize,
     pub(crate) batch: usize,

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use toml::Value;
 
 use super::Config;
+use super::age::parse_age;
 use super::database_url::parse_database_url;
 
 /// The least and the most of each number; default.toml says the same in words, and a test compares them.
-pub(super) const RANGES: [(&str, i64, i64); 29] = [
+pub(super) const RANGES: [(&str, i64, i64); 33] = [
     ("server.port", 0, 65_535),
     ("server.body_bytes", 1024, 1 << 30),
     ("server.batch_body_bytes", 1024, 1 << 30),
@@ -28,6 +29,10 @@ pub(super) const RANGES: [(&str, i64, i64); 29] = [
     ("engine.cancel_grace_seconds", 0, 3600),
     ("engine.retention_days", 0, 36_500),
     ("engine.default_max_attempts", 1, 1000),
+    ("retention.succeeded_count", 0, 1_000_000_000),
+    ("retention.failed_count", 0, 1_000_000_000),
+    ("retention.revoked_count", 0, 1_000_000_000),
+    ("limits.log_lines", 10, 1_000_000),
     ("limits.payload_bytes", 1024, 64 << 20),
     ("limits.depth", 1, 120),
     ("limits.batch", 1, 10_000),
@@ -84,6 +89,13 @@ fn text_rule(key: &str, text: &str) -> Result<(), String> {
         "redis.prefix" if !is_redis_prefix(text) => {
             Err(format!("{key}: {text:?} is not 1 to 64 letters, digits, '.', '_' or '-'"))
         }
+        "retention.succeeded_age" | "retention.failed_age" | "retention.revoked_age" if text.is_empty() => {
+            Ok(())
+        }
+        "retention.succeeded_age"
+        | "retention.failed_age"
+        | "retention.revoked_age"
+        | "retention.deleted_age" => parse_age(text).map(drop).map_err(|e| format!("{key}: {e}")),
         "database.synchronous" => one_of(key, text, &["full", "normal"]),
         "log.format" => one_of(key, text, &["auto", "human", "json"]),
         "log.level" => log_filter(key, text),

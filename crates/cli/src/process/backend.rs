@@ -52,7 +52,7 @@ impl Backend {
             Some(home) => Links::through_redis(home, bells),
             None => Links::through_store(&store),
         };
-        let engine = Engine::with_links(store, settings::engine(config, dir), clock, links);
+        let engine = Engine::with_links(store, settings::engine(config, dir)?, clock, links);
         Ok(Self { engine, ending: CancellationToken::new(), redis, loops: None })
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use taskloom_dispatch::{RedisConfigError, RedisOptions};
-use taskloom_engine::EngineConfig;
+use taskloom_engine::{EngineConfig, Keep, Retention};
 use taskloom_protocol as protocol;
 use taskloom_server::{ServerConfig, ThrottleConfig};
 use taskloom_store::{StoreOptions, Synchronous};
@@ -73,17 +73,19 @@ pub(super) fn artifacts_dir(config: &Config, dir: &Path) -> PathBuf {
     }
 }
 
-pub(crate) fn engine(config: &Config, dir: &Path) -> EngineConfig {
+pub(crate) fn engine(config: &Config, dir: &Path) -> Result<EngineConfig, CliError> {
     let settings = &config.engine;
     let retention = match settings.retention_days {
         0 => Duration::MAX,
         days => Duration::from_secs(days * 86_400),
     };
-    EngineConfig {
+    Ok(EngineConfig {
         lease: Duration::from_secs(settings.lease_seconds),
         heartbeat: Duration::from_secs(settings.heartbeat_seconds),
         cancel_grace: Duration::from_secs(settings.cancel_grace_seconds),
         retention,
+        keep: keep(&config.retention)?,
+        log_lines: config.limits.log_lines,
         default_max_attempts: settings.default_max_attempts,
         aliases: config.aliases.clone().into_iter().collect(),
         limits: protocol::Limits {
@@ -93,7 +95,22 @@ pub(crate) fn engine(config: &Config, dir: &Path) -> EngineConfig {
         },
         max_artifact_bytes: config.server.artifact_bytes,
         ..EngineConfig::new(artifacts_dir(config, dir))
-    }
+    })
+}
+
+/// What is kept of ended tasks.
+fn keep(settings: &config::Retention) -> Result<Retention, CliError> {
+    let age = |text: &str| config::parse_age(text).map_err(|e| CliError::usage(format!("[retention] {e}")));
+    let of = |text: &str, count: u64| {
+        let age = if text.is_empty() { None } else { Some(age(text)?) };
+        Ok::<_, CliError>(Keep { age, count: (count > 0).then_some(count) })
+    };
+    Ok(Retention {
+        succeeded: of(&settings.succeeded_age, settings.succeeded_count)?,
+        failed: of(&settings.failed_age, settings.failed_count)?,
+        revoked: of(&settings.revoked_age, settings.revoked_count)?,
+        deleted: age(&settings.deleted_age)?,
+    })
 }
 
 pub(crate) fn server(config: &Config, secret_key: &Secret) -> Result<ServerConfig, CliError> {

@@ -84,4 +84,5 @@ documents! {
     configuration: "docs/configuration.md",
     operations: "docs/operations.md",
     deployment: "docs/deployment.md",
+    flow_control: "docs/flow-control.md",
 }

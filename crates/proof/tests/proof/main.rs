@@ -2,7 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "the numbers are of interest")]
 
+mod gates;
 mod holds;
+mod keys;
 mod teeth;
 mod ticks;
 mod worlds;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use taskloom_protocol::{Attempt, Explanation, FieldError, LogLine, Task};
+use taskloom_protocol::{Attempt, Explanation, FieldError, KeptLine, Task};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ pub(super) struct LogsQuery {
     #[serde(default)]
     after: u64,
     /// Lines in the answer.
-    #[param(minimum = 1, maximum = 10_000, default = 1_000)]
+    #[param(minimum = 1, maximum = 1_000, default = 1_000)]
     limit: Option<u32>,
 }
 
@@ -82,7 +82,7 @@ pub(super) struct LogsQuery {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Logs {
     /// The lines, oldest first.
-    items: Vec<LogLine>,
+    items: Vec<KeptLine>,
     /// Sent as `after`, gives what came since.
     next_after: u64,
 }
@@ -98,8 +98,8 @@ pub(super) async fn logs(
     Query(query): Query<LogsQuery>,
 ) -> ApiResult<Json<Logs>> {
     let limit = query.limit.unwrap_or(1_000);
-    if !(1..=10_000).contains(&limit) {
-        return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 10000")));
+    if !(1..=1_000).contains(&limit) {
+        return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 1000")));
     }
     if i64::try_from(query.after).is_err() {
         return Err(ApiError::field(FieldError::query(
@@ -112,7 +112,7 @@ pub(super) async fn logs(
     Ok(Json(Logs { items, next_after }))
 }
 
-/// Why a task is where it is, in words.
+/// Why a task is where it is: in words for people, in codes for programs.
 #[utoipa::path(get, path = "/tasks/{task_id}/explain", tag = "tasks", operation_id = "tasks_explain",
     params(("task_id" = Uuid, Path, description = "The task")),
     responses((status = 200, description = "The explanation", body = Explanation)))]

@@ -6,6 +6,7 @@ mod account;
 mod bad_input;
 mod dead_letters;
 mod documents;
+mod queues;
 mod repeats;
 mod roles;
 mod schedules;

@@ -13,13 +13,15 @@ use crate::server::{Server, whole};
 struct Events {
     response: std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
     buffer: String,
+    /// The id of the last event.
+    id: String,
 }
 
 impl Events {
     fn new(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response: Box::pin(response.bytes_stream()), buffer: String::new() }
+        Self { response: Box::pin(response.bytes_stream()), buffer: String::new(), id: String::new() }
     }
 
     /// The next event's name and data; none at the end of the stream.
@@ -30,6 +32,7 @@ impl Events {
                     event.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
                 };
                 let found = field("event").zip(field("data"));
+                self.id = field("id").unwrap_or_default();
                 self.buffer = rest.to_string();
                 if let Some((name, data)) = found {
                     return Some((name, serde_json::from_str(&data).unwrap()));
@@ -141,4 +144,76 @@ async fn a_shutdown_ends_streams_and_long_polls() {
     }
     drop(server.http);
     assert_eq!(server.serving.await.unwrap(), DrainReport { cut: 0 });
+}
+
+/// The news of a worker about one task.
+fn news(session: uuid::Uuid, id: &str, epoch: u64, progress: f64, lines: &[String]) -> Value {
+    let logs: Vec<Value> =
+        lines.iter().map(|line| json!({"at": "2026-01-31T08:00:00Z", "message": line})).collect();
+    json!({"session": session, "tasks": [{"id": id, "epoch": epoch, "progress": progress, "logs": logs}]})
+}
+
+#[tokio::test]
+async fn who_was_cut_off_gets_what_was_missed() {
+    let server = Server::start().await;
+    let ann = server.login("ann").await;
+    let (token, session) = server.worker().await;
+    let id = server.submit(&ann, json!({"task": "demo.echo"})).await;
+    let path = format!("/tasks/{id}/events");
+    let first = server.request("GET", &path).bearer_auth(&ann).send().await.unwrap();
+    let mut events = Events::new(first);
+    events.next().await.unwrap();
+    let (_, epoch) = server.claim(&token, session).await;
+    server.post(&token, "/worker/beat", news(session, &id, epoch, 10.0, &["one".into()])).await.expect(200);
+    while events.next().await.unwrap().0 != "log" {}
+    let last = events.id.clone();
+    drop(events);
+
+    let lines: Vec<String> = (0..450).map(|n| format!("line {n}")).collect();
+    server.post(&token, "/worker/beat", news(session, &id, epoch, 40.0, &lines)).await.expect(200);
+    let again = server.request("GET", &path).bearer_auth(&ann).header("Last-Event-ID", &last);
+    let mut events = Events::new(again.send().await.unwrap());
+    for line in &lines {
+        let (name, event) = events.next().await.unwrap();
+        assert_eq!((name.as_str(), event["message"].as_str()), ("log", Some(line.as_str())));
+        assert!(event["seq"].as_u64().unwrap() > 0);
+    }
+    let (name, event) = events.next().await.unwrap();
+    assert_eq!((name.as_str(), &event["progress"]), ("progress", &json!(40.0)), "the state has not moved on");
+    let last = events.id.clone();
+    drop(events);
+
+    let finish = json!({"session": session, "tasks": [{"id": id, "epoch": epoch, "outcome": {"success": {"result": 1}},
+        "logs": [{"at": "2026-01-31T08:00:00Z", "message": "last"}]}]});
+    server.post(&token, "/worker/finish", finish).await.expect(200);
+    let again = server.request("GET", &format!("{path}?last_event_id={last}")).bearer_auth(&ann);
+    let mut events = Events::new(again.send().await.unwrap());
+    assert_eq!(events.next().await.unwrap().1["message"], "last");
+    assert_eq!(events.next().await.unwrap().1["state"], "succeeded");
+    let last = events.id.clone();
+    assert!(events.next().await.is_none());
+    let again = server.request("GET", &path).bearer_auth(&ann).header("Last-Event-ID", &last);
+    assert_eq!(again.send().await.unwrap().status(), 204, "a browser stops here");
+}
+
+#[tokio::test]
+async fn a_stream_from_the_beginning_has_every_line() {
+    let server = Server::start().await;
+    let ann = server.login("ann").await;
+    let (token, session) = server.worker().await;
+    let id = server.submit(&ann, json!({"task": "demo.echo"})).await;
+    let (_, epoch) = server.claim(&token, session).await;
+    let long = "x".repeat(10_000);
+    server.post(&token, "/worker/beat", news(session, &id, epoch, 10.0, &[long])).await.expect(200);
+    let path = format!("/tasks/{id}/events?last_event_id=0");
+    let mut events = Events::new(server.request("GET", &path).bearer_auth(&ann).send().await.unwrap());
+    assert_eq!(events.next().await.unwrap().1["state"], "running");
+    let line = events.next().await.unwrap().1["message"].as_str().unwrap().to_owned();
+    assert!(line.len() <= 8_192 && line.ends_with("… truncated, 1843 bytes left out"), "{}", &line[8_000..]);
+    let problem = server.get(&ann, &format!("/tasks/{id}/events?last_event_id=yesterday")).await;
+    let problem = problem.problem(422, "validation");
+    assert_eq!(problem["errors"][0]["loc"], json!(["query", "last_event_id"]));
+    let request = server.request("GET", &format!("/tasks/{id}/events")).header("Last-Event-ID", "1:2");
+    let problem = crate::server::read(request.bearer_auth(&ann)).await.problem(422, "validation");
+    assert_eq!(problem["errors"][0]["loc"], json!(["header", "Last-Event-ID"]));
 }

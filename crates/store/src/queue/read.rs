@@ -1,14 +1,16 @@
 //! Queues as people look at them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use taskloom_model::{BUILT_IN_QUEUES, Timestamp};
+use taskloom_model::{BUILT_IN_QUEUES, Bucket, Timestamp};
 
 use super::QueueLimits;
 use crate::Store;
 use crate::error::Result;
 use crate::row::{Row, first};
 use crate::sql::params;
+use crate::task::{Holder, holders};
 use crate::tx::Tx;
 
 /// Ready tasks counted at most in a queue.
@@ -73,10 +75,56 @@ impl Store {
         .await
     }
 
-    /// Whether a queue is paused, and its limits.
-    pub async fn queue_terms(&self, name: String) -> Result<(Option<Timestamp>, QueueLimits, u64)> {
-        self.point(|tx| Box::pin(async move { terms(tx, &name).await })).await
+    /// What a queue holds against its ready tasks right now, with up to `most` of the tasks that use up its limit.
+    pub async fn queue_terms(&self, name: String, now: Timestamp, most: u32) -> Result<QueueTerms> {
+        self.point(move |tx| {
+            Box::pin(async move {
+                let (paused_at, limits, held, full_at) = terms(tx, &name).await?;
+                let is_full = limits.max_running.is_some_and(|most| held >= most);
+                let bucket = limits.rate.map(|(count, per_us)| Bucket { count, per_us, full_at });
+                let full = match (limits.max_running, bucket) {
+                    (Some(most), _) if is_full => Some(Full { most, seconds: None, next_at: None }),
+                    (_, Some(bucket)) if bucket.tokens(now) == 0 => Some(Full {
+                        most: bucket.count,
+                        seconds: Some(Duration::from_micros(bucket.per_us).as_secs_f64()),
+                        next_at: Some(bucket.next_at(now)),
+                    }),
+                    _ => None,
+                };
+                let holders = if is_full {
+                    holders(tx, &format!("{}{name}", super::PERMIT), most).await?
+                } else {
+                    Vec::new()
+                };
+                Ok(QueueTerms { paused_at, held, full, holders })
+            })
+        })
+        .await
     }
+}
+
+/// What a queue holds against its ready tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueueTerms {
+    /// Since when nothing starts.
+    pub paused_at: Option<Timestamp>,
+    /// Its tasks that run, if it has a limit.
+    pub held: u32,
+    /// The limit that is used up.
+    pub full: Option<Full>,
+    /// Who uses it up.
+    pub holders: Vec<Holder>,
+}
+
+/// A limit that is used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Full {
+    /// So many at once, or in a time.
+    pub most: u32,
+    /// The time in seconds.
+    pub seconds: Option<f64>,
+    /// When the next may start, if that is a matter of time.
+    pub next_at: Option<Timestamp>,
 }
 
 async fn running(tx: &mut Tx) -> Result<BTreeMap<String, u64>> {
@@ -97,14 +145,18 @@ async fn waiting(tx: &mut Tx) -> Result<Vec<String>> {
     Ok(names)
 }
 
-async fn terms(tx: &mut Tx, name: &str) -> Result<(Option<Timestamp>, QueueLimits, u64)> {
-    let sql = "SELECT paused_at, max_running, rate_count, rate_us, held FROM queues WHERE name = ?";
+/// Since when it is paused, its limits, how many run under them, and when its bucket is full again.
+type Terms = (Option<Timestamp>, QueueLimits, u32, Timestamp);
+
+async fn terms(tx: &mut Tx, name: &str) -> Result<Terms> {
+    let sql = "SELECT paused_at, max_running, rate_count, rate_us, held, full_at FROM queues WHERE name = ?";
     let read = |row: &mut Row<'_>| {
         let (paused_at, max_running) = (row.next()?, row.next()?);
         let (count, per_us) = (row.next::<Option<u32>>()?, row.next::<Option<u64>>()?);
-        Ok((paused_at, QueueLimits { max_running, rate: count.zip(per_us) }, row.next()?))
+        Ok((paused_at, QueueLimits { max_running, rate: count.zip(per_us) }, row.next()?, row.next()?))
     };
-    Ok(tx.row(sql, params![name], read).await?.unwrap_or_default())
+    let none = (None, QueueLimits::default(), 0, Timestamp::MIN);
+    Ok(tx.row(sql, params![name], read).await?.unwrap_or(none))
 }
 
 async fn info(tx: &mut Tx, name: String, running: u64) -> Result<QueueInfo> {
@@ -113,6 +165,6 @@ async fn info(tx: &mut Tx, name: String, running: u64) -> Result<QueueInfo> {
     let sql = "SELECT t.created_at FROM (SELECT id FROM ready WHERE queue = ? ORDER BY band, id LIMIT 1) r
          JOIN tasks t ON t.id = r.id";
     let oldest = tx.row(sql, params![&name], first).await?;
-    let (paused_at, limits, _) = terms(tx, &name).await?;
+    let (paused_at, limits, ..) = terms(tx, &name).await?;
     Ok(QueueInfo { name, ready, running, oldest, paused_at, limits })
 }

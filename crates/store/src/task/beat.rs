@@ -28,12 +28,12 @@ pub struct BeatItem {
 impl BeatItem {
     /// Whether it says more than that the task is held.
     pub fn has_news(&self) -> bool {
-        self.progress.is_some() || !self.logs.is_empty()
+        self.progress.is_some() || self.detail.is_some() || !self.logs.is_empty()
     }
 }
 
-/// Lines kept of one attempt.
-const LOG_LINES: u64 = 10_000;
+/// Lines kept of one attempt unless [`Store::keep_log_lines`] says otherwise.
+pub(crate) const LOG_LINES: u64 = 10_000;
 
 /// What the worker has to know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +58,7 @@ impl Store {
         // Everybody locks in the order of ids: two transactions never wait for each other.
         items.sort_unstable_by_key(|item| item.task.id);
         let items = std::sync::Arc::new(items);
+        let most_lines = self.most_log_lines();
         self.pulse(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE workers SET last_seen = ? WHERE session = ? AND left_at IS NULL";
@@ -79,7 +80,7 @@ impl Store {
                     match held {
                         None => result.lost.push(item.task),
                         Some(cancel) => {
-                            append_logs(tx, item.task.id, &item.logs).await?;
+                            append_logs(tx, item.task.id, &item.logs, most_lines).await?;
                             if cancel {
                                 result.cancel.push(item.task);
                             }
@@ -113,24 +114,35 @@ fn told_of(told: &[(TaskRef, bool)], item: &BeatItem) -> Option<bool> {
     told.get(at).map(|(_, cancel)| *cancel)
 }
 
-/// Appends log lines of a running task, up to [`LOG_LINES`] in an attempt; then one line that says so.
-pub(crate) async fn append_logs(tx: &mut Tx, id: TaskId, logs: &[LogLine]) -> Result<()> {
-    if logs.is_empty() {
-        return Ok(());
-    }
+/// Appends log lines of a running task, up to `most` in an attempt; then one line that says how many are left out.
+pub(crate) async fn append_logs(tx: &mut Tx, id: TaskId, logs: &[LogLine], most: u64) -> Result<()> {
+    let Some(last) = logs.last() else { return Ok(()) };
     let sql = "SELECT logged FROM running WHERE id = ?";
     let logged: u64 = tx.row(sql, params![id], crate::row::first).await?.unwrap_or_default();
-    let room = usize::try_from(LOG_LINES.saturating_sub(logged)).unwrap_or(0);
-    let dropped = format!("an attempt keeps {LOG_LINES} lines: what follows is dropped");
+    let room = usize::try_from(most.saturating_sub(logged)).unwrap_or(usize::MAX);
     let mut rows: Vec<Param<'_>> = Vec::with_capacity(logs.len() * 4);
     for LogLine { at, level, message } in logs.iter().take(room) {
         rows.extend::<[Param<'_>; 4]>([id.into(), (*at).into(), level.name().into(), message.into()]);
     }
-    if room > 0 && logs.len() >= room {
-        let (at, level) = (logs[room - 1].at, LogLevel::Warning.name());
-        rows.extend::<[Param<'_>; 4]>([id.into(), at.into(), level.into(), (&dropped).into()]);
+    let all = logged + logs.len() as u64;
+    let note = format!("… {} more lines left out: of an attempt {most} are kept", all.saturating_sub(most));
+    let is_first_note = all > most && logged <= most;
+    if is_first_note {
+        let level = LogLevel::Warning.name();
+        rows.extend::<[Param<'_>; 4]>([id.into(), last.at.into(), level.into(), (&note).into()]);
     }
     tx.insert_many("INSERT INTO logs (task_id, at, level, message)", 4, &rows).await?;
+    if all > most && !is_first_note {
+        renew_note(tx, id, &note).await?;
+    }
     let sql = "UPDATE running SET logged = logged + ? WHERE id = ?";
     tx.exec(sql, params![logs.len() as u64, id]).await.map(drop)
+}
+
+/// Corrects the note about lines left out, which is the last line there is.
+async fn renew_note(tx: &mut Tx, id: TaskId, note: &str) -> Result<()> {
+    // MySQL reads no table that it changes.
+    let sql = "SELECT seq FROM logs WHERE task_id = ? ORDER BY seq DESC LIMIT 1";
+    let seq: Option<u64> = tx.row(sql, params![id], crate::row::first).await?;
+    tx.exec("UPDATE logs SET message = ? WHERE seq = ?", params![note, seq]).await.map(drop)
 }

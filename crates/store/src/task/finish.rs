@@ -49,6 +49,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
         let items = Arc::new(items);
+        let most_lines = self.most_log_lines();
         self.write(move |tx| {
             Box::pin(async move {
                 let (mut steps, mut lost) = (Vec::with_capacity(items.len()), Vec::new());
@@ -62,7 +63,7 @@ impl Store {
                     let is_done = if in_sets && item.is_plain() {
                         held.remove(&item.task.id)
                     } else {
-                        finish(tx, session, item, now, &mut steps).await?
+                        finish(tx, session, item, most_lines, now, &mut steps).await?
                     };
                     if !is_done {
                         lost.push(item.task);
@@ -127,17 +128,18 @@ async fn finish(
     tx: &mut Tx,
     session: SessionId,
     item: &FinishItem,
+    most_lines: u64,
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
     let TaskRef { id, epoch } = item.task;
     if item.finish == Finish::Success {
-        return succeed(tx, session, item, now, steps).await;
+        return succeed(tx, session, item, most_lines, now, steps).await;
     }
     if !holds(tx, session, item.task).await? {
         return Ok(false);
     }
-    append_logs(tx, id, &item.logs).await?;
+    append_logs(tx, id, &item.logs, most_lines).await?;
     let action = Action::Finish { epoch, finish: item.finish };
     let request = Request { random: item.random, note: item.note.clone(), ..Request::new(id, action) };
     Ok(step(tx, &request, now, steps).await?.is_ok())
@@ -186,6 +188,7 @@ async fn succeed(
     tx: &mut Tx,
     session: SessionId,
     item: &FinishItem,
+    most_lines: u64,
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
@@ -198,7 +201,7 @@ async fn succeed(
         })
         .await?;
     let Some(((attempt, crashes, refunds), started_at, detail, ties)) = held else { return Ok(false) };
-    append_logs(tx, id, &item.logs).await?;
+    append_logs(tx, id, &item.logs, most_lines).await?;
     if tx.exec("DELETE FROM running WHERE id = ? AND epoch = ?", params![id, epoch]).await? == 0 {
         return Ok(false);
     }

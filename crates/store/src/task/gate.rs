@@ -8,6 +8,7 @@ mod admit;
 mod declare;
 mod read;
 
+pub(crate) use read::holders;
 pub use read::{GateInfo, Holder};
 
 use std::collections::{BTreeMap, BTreeSet};

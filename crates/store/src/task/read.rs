@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use taskloom_model::{AttemptOutcome, Reason, State, TaskId, Timestamp, UserId};
-use taskloom_protocol::{Attempt, LogLine, Task, TaskError, json_null};
+use taskloom_protocol::{Attempt, KeptLine, LogLine, Task, TaskError, json_null};
 
 use super::life::{limit_of, read_priority};
 use crate::Store;
@@ -78,18 +78,29 @@ impl Store {
     }
 
     /// Up to `limit` log lines behind the place `after`, and the place to go on from.
-    pub async fn task_logs(&self, id: TaskId, after: u64, limit: u32) -> Result<(Vec<LogLine>, u64)> {
+    pub async fn task_logs(&self, id: TaskId, after: u64, limit: u32) -> Result<(Vec<KeptLine>, u64)> {
         self.scan(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT seq, at, level, message FROM logs WHERE task_id = ? AND seq > ? ORDER BY seq LIMIT ?";
-                let lines = tx
-                    .rows(sql, params![id, after, limit], |row| {
-                        let seq: u64 = row.next()?;
-                        Ok((seq, LogLine { at: row.next()?, level: row.word()?, message: row.next()? }))
-                    })
-                    .await?;
-                let next = lines.last().map_or(after, |line| line.0);
-                Ok((lines.into_iter().map(|line| line.1).collect(), next))
+                let read = |row: &mut Row<'_>| {
+                    let seq = row.next()?;
+                    let line = LogLine { at: row.next()?, level: row.word()?, message: row.next()? };
+                    Ok(KeptLine { seq, line })
+                };
+                let lines = tx.rows(sql, params![id, after, limit], read).await?;
+                let next = lines.last().map_or(after, |line| line.seq);
+                Ok((lines, next))
+            })
+        })
+        .await
+    }
+
+    /// The position of the last log line; 0 if there is none.
+    pub async fn task_log_end(&self, id: TaskId) -> Result<u64> {
+        self.point(move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT seq FROM logs WHERE task_id = ? ORDER BY seq DESC LIMIT 1";
+                Ok(tx.row(sql, params![id], first).await?.unwrap_or_default())
             })
         })
         .await

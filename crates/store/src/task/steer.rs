@@ -112,7 +112,12 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
-                Ok(tx.exec(sql, params![now, id]).await? == 1)
+                if tx.exec(sql, params![now, id]).await? == 0 {
+                    return Ok(false);
+                }
+                let sql = "INSERT INTO deletions (deleted_at, id) VALUES (?, ?)";
+                tx.exec(sql, params![now, id]).await?;
+                Ok(true)
             })
         })
         .await

@@ -373,6 +373,9 @@ async fn forget(
     ] {
         tx.exec(sql, params![id]).await?;
     }
+    let sql =
+        "DELETE FROM deletions WHERE deleted_at = (SELECT deleted_at FROM tasks WHERE id = ?) AND id = ?";
+    tx.exec(sql, params![id, id]).await?;
     let tags =
         tx.row("SELECT tags FROM tasks WHERE id = ?", params![id], |row| row.json::<Vec<String>>()).await?;
     for tag in tags.flatten().unwrap_or_default() {

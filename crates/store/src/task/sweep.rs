@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use taskloom_model::{Action, TaskId, Timestamp};
 
-use super::life::id_at;
 use super::step::{Request, Stepped, step};
 use crate::Store;
 use crate::error::Result;
@@ -142,36 +141,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// T13: forgets up to `limit` terminal tasks past their retention, oldest first, behind `after`. Gives those it
-    /// forgot with the place to go on from; nothing there means that there are no more.
-    pub async fn task_prune(
-        &self,
-        after: Option<TaskId>,
-        retention: Duration,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<(Vec<TaskId>, Option<TaskId>)> {
-        let oldest = now.minus(retention);
-        // Ids rise with time: what was submitted since cannot be due. The hour is for clocks that differ.
-        let newest_id = id_at(oldest.plus(Duration::from_secs(3_600)));
-        let ids = self
-            .scan(move |tx| {
-                Box::pin(async move {
-                    let sql = "SELECT id FROM outcomes WHERE id > ? AND id < ? AND finished_at <= ? ORDER BY id LIMIT ?";
-                    let row = params![after.unwrap_or_default(), newest_id, oldest, limit];
-                    tx.rows(sql, row, first::<TaskId>).await
-                })
-            })
-            .await?;
-        let next = (ids.len() == limit as usize).then(|| ids.last().copied()).flatten();
-        if ids.is_empty() {
-            return Ok((ids, next));
-        }
-        let action = Action::Purge { retention };
-        let steps = self.step_each(ids, move |_| (action, 0.0), now).await?;
-        Ok((steps.into_iter().map(|s| s.id).collect(), next))
     }
 
     /// Forgets up to `limit` each of: idempotency keys noted before `keys_before`; logins that ended before it; workers

@@ -25,6 +25,7 @@ on_every_database! {
     a_queues_limit_counts_across_workers,
     a_queues_rate_counts_across_workers,
     a_limit_set_late_counts_what_runs,
+    a_place_that_frees_while_the_next_is_looked_at_is_not_lost,
 }
 
 fn keyed(key: &str, most: u32) -> NewTask {
@@ -344,5 +345,28 @@ async fn a_limit_set_late_counts_what_runs(home: Home) {
     let ends = first.iter().take(2).map(|task| success(task.id, task.epoch)).collect();
     store.task_finish(worker(1), ends, at(5)).await.unwrap();
     assert_eq!(store.task_claim(claim_of(worker(1), 5, at(6))).await.unwrap().claimed.len(), 1);
+    healthy(&store).await;
+}
+
+/// The one that waits is locked by the submission of its child just when it could be let in: the sweep lets it in then.
+async fn a_place_that_frees_while_the_next_is_looked_at_is_not_lost(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    for round in 0..60 {
+        let key = format!("k{round}");
+        let tasks = vec![keyed(&key, 1), keyed(&key, 1)];
+        let (first, next) = (tasks[0].id, tasks[1].id);
+        assert_eq!(submit_all(&store, tasks, 1).await, [State::Ready, State::Limited]);
+        let claimed = store.task_claim(claim_of(worker(0), 1, at(2))).await.unwrap().claimed;
+        assert_eq!(claimed[0].id, first);
+        let child = NewTask { depends_on: vec![next], ..new_task(&plain(), None) };
+        let end = store.task_finish(worker(0), vec![success(first, claimed[0].epoch)], at(3));
+        let (_, ended) = tokio::join!(submit(&store, child, at(3)), end);
+        assert!(ended.unwrap().1.is_empty());
+        store.task_admit(at(4), 100).await.unwrap();
+        assert_eq!(state(&store, next).await, (State::Ready, None), "round {round}");
+        let cancel = Request::new(next, Action::Cancel { force: true });
+        store.task_step(cancel, at(5)).await.unwrap().unwrap();
+    }
     healthy(&store).await;
 }

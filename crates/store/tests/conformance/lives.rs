@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use taskloom_model::{
     Action, Effect, Finish, Life, ParentPolicy, Phase, Reason, Rules, Start, Timestamp, next, start,
 };
@@ -30,21 +30,25 @@ enum Draw {
     Retry,
 }
 
-fn draw() -> impl Strategy<Value = Draw> {
-    let finish = prop_oneof![
+/// What a worker may say at the end of an attempt.
+pub(crate) fn finish() -> impl Strategy<Value = Finish> {
+    prop_oneof![
         2 => Just(Finish::Success),
         3 => (0u64..20).prop_map(|s| Finish::Error { retry_in: (s < 10).then(|| Duration::from_secs(s)) }),
         1 => Just(Finish::Fatal),
         1 => Just(Finish::Timeout),
         1 => (0u64..20).prop_map(|s| Finish::Snooze(Duration::from_secs(s))),
         1 => Just(Finish::Cancelled),
-    ];
+    ]
+}
+
+fn draw() -> impl Strategy<Value = Draw> {
     let right = prop::bool::weighted(0.85);
     prop_oneof![
         4 => Just(Draw::Promote),
         5 => (0u8..3).prop_map(Draw::Claim),
         2 => right.prop_map(Draw::Beat),
-        4 => (right, finish).prop_map(|(r, f)| Draw::Finish(r, f)),
+        4 => (right, finish()).prop_map(|(r, f)| Draw::Finish(r, f)),
         1 => prop::bool::weighted(0.3).prop_map(Draw::Cancel),
         1 => Just(Draw::Expire),
         2 => Just(Draw::Reap),
@@ -168,7 +172,7 @@ impl Both {
     }
 }
 
-fn rules() -> impl Strategy<Value = Rules> {
+pub(crate) fn rules() -> impl Strategy<Value = Rules> {
     (1u32..4, prop::option::of(1u64..40), prop::option::of(0u64..500)).prop_map(
         |(max_attempts, timeout, expires)| Rules {
             max_attempts,
@@ -180,8 +184,16 @@ fn rules() -> impl Strategy<Value = Rules> {
     )
 }
 
+/// The variable that repeats a run.
+const SEED: &str = "TASKLOOM_TEST_SEED";
+
+/// 32 characters: random, or what the variable says.
+fn seed() -> String {
+    std::env::var(SEED).unwrap_or_else(|_| Uuid::new_v4().simple().to_string())
+}
+
 /// Runs a property on one database, which is made once: each case leaves nothing alive behind.
-fn property<S: Strategy + 'static>(
+pub(crate) fn property<S: Strategy + 'static>(
     home: &Home,
     strategy: S,
     case: impl AsyncFn(&Store, S::Value) + Clone + Send + Sync + 'static,
@@ -190,8 +202,10 @@ fn property<S: Strategy + 'static>(
 {
     let cases = if home.kind == Kind::Sqlite { 120 } else { 40 };
     let options = home.options.clone();
-    let mut runner =
-        TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) });
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) };
+    let seed = seed();
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, seed.as_bytes());
+    let mut runner = TestRunner::new_with_rng(config, rng);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = runtime.block_on(async {
         let store = Store::open(&options).await.unwrap();
@@ -202,7 +216,9 @@ fn property<S: Strategy + 'static>(
         runtime.block_on(case(&store, value));
         Ok(())
     });
-    verdict.unwrap();
+    if let Err(error) = verdict {
+        panic!("{error}\nagain with {SEED}={seed}");
+    }
     assert_eq!(runtime.block_on(store.check()).unwrap(), vec![]);
 }
 

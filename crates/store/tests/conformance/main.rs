@@ -5,6 +5,8 @@
 mod databases;
 mod dead_letters;
 mod failures;
+mod families;
+mod keeping;
 mod limits;
 mod lives;
 mod migrations;

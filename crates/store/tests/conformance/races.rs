@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use taskloom_model::{Action, Finish, Priority, Rules, State};
+use taskloom_model::{Action, Finish, ParentPolicy, Priority, Rules, State};
 use taskloom_protocol::TaskRef;
 use taskloom_store::{BeatItem, Idempotency, Made, NewTask, Request, Store, Submission, SubmitOutcome};
 use tokio::task::JoinSet;
@@ -21,6 +21,7 @@ on_every_database! {
     a_cancel_and_a_finish_agree,
     a_heartbeat_beside_a_cancel_loses_no_lease,
     a_child_submitted_while_its_parent_ends_is_not_forgotten,
+    a_child_submitted_while_its_parent_is_retried_is_not_forgotten,
     parents_that_end_together_release_their_child_once,
     one_unique_key_makes_one_task,
     one_unique_key_twice_in_a_batch_makes_one_task,
@@ -179,6 +180,40 @@ async fn a_child_submitted_while_its_parent_ends_is_not_forgotten(home: Home) {
         let (_, finished) = tokio::join!(submit(&store, child, at(2)), end);
         assert!(finished.unwrap().1.is_empty());
         assert_eq!(store.task_get(id, None).await.unwrap().unwrap().state, State::Ready);
+    }
+    assert_eq!(store.check().await.unwrap(), vec![]);
+}
+
+/// The parent has ended, lives again, and ends again, all beside the submission of its child.
+async fn a_child_submitted_while_its_parent_is_retried_is_not_forgotten(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    fill(&store, 40, &plain(), false).await;
+    for parent in store.task_claim(claim_of(worker(0), 40, at(1))).await.unwrap().claimed {
+        let fatal = ended(parent.id, parent.epoch, Finish::Fatal);
+        store.task_finish(worker(0), vec![fatal], at(2)).await.unwrap();
+        let child = NewTask {
+            depends_on: vec![parent.id],
+            on_parent_failure: ParentPolicy::Fail,
+            ..new_task(&plain(), None)
+        };
+        let id = child.id;
+        let again = async {
+            store.task_step(Request::new(parent.id, Action::Retry), at(3)).await.unwrap().unwrap();
+            let claimed = loop {
+                let claimed = store.task_claim(claim_of(worker(0), 1, at(3))).await.unwrap().claimed;
+                // A claim passes it by while the submission holds it.
+                if !claimed.is_empty() {
+                    break claimed;
+                }
+            };
+            let ends = claimed.iter().map(|task| success(task.id, task.epoch)).collect();
+            store.task_finish(worker(0), ends, at(3)).await.unwrap();
+        };
+        tokio::join!(submit(&store, child, at(3)), again);
+        let state = store.task_get(id, None).await.unwrap().unwrap().state;
+        assert!([State::Ready, State::Failed, State::Succeeded].contains(&state), "{state:?}");
+        let _ = store.task_step(Request::new(id, Action::Cancel { force: true }), at(4)).await.unwrap();
     }
     assert_eq!(store.check().await.unwrap(), vec![]);
 }

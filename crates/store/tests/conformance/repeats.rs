@@ -360,9 +360,9 @@ async fn what_answers_no_longer_is_forgotten(home: Home) {
     assert!(matches!(one(&store, again("kept"), 46).await, Made::Existing(_)));
     assert!(matches!(one(&store, again("gone"), 46).await, Made::New(_)));
     // A task that is forgotten takes its entry along.
-    let (forgotten, _) =
-        store.task_prune(None, Duration::ZERO, at(47).plus(Duration::from_secs(1 << 31)), 10).await.unwrap();
-    assert_eq!(forgotten.len(), 2);
+    let (ended, _) =
+        store.task_ended(State::Succeeded, (at(0), Uuid::nil()), (at(99), Uuid::max()), 10).await.unwrap();
+    assert_eq!(store.task_forget(ended, at(99)).await.unwrap().len(), 2);
     assert_eq!(total().await, 0);
 }
 

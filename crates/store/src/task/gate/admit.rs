@@ -1,6 +1,7 @@
 //! T15: a gate lets in as many as it has room for.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use taskloom_model::{
     Action, Backoff, Bucket, Effect, Life, Limit, Phase, Rules, State, TaskId, Ties, Timestamp, next,
@@ -17,6 +18,9 @@ use crate::tx::Tx;
 
 /// Tasks let in by one transaction; the rest is let in by the next pass.
 const ADMITTED: u32 = 500;
+
+/// How soon the sweep looks again for those that somebody else had locked.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A gate as it stands.
 struct Gate {
@@ -69,11 +73,13 @@ pub(super) async fn admit(
         Limit::Concurrency => (gate.held + count, gate.bucket),
         Limit::Rate => (gate.held, gate.bucket.take(count, now)),
     };
-    // Those that wait for a place are let in by the one who leaves it; time has nobody who does.
+    // Those that wait for a place are let in by the one who leaves it; time has nobody who does. Where there is room left,
+    // those that wait were too many for one pass, or locked by others, who need not come by here: the sweep does.
     let sql = "SELECT count(*) FROM (SELECT 1 FROM limited WHERE gate = ? LIMIT 1) counted";
     let wake_at = match (tx.number(sql, params![name]).await?, limit) {
         (0, _) => None,
         _ if count < room && count == ADMITTED => Some(now),
+        (_, Limit::Concurrency) if count < room => Some(now.plus(LOOK_AGAIN)),
         (_, Limit::Concurrency) => None,
         (_, Limit::Rate) => Some(bucket.next_at(now)),
     };

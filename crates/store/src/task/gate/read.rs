@@ -68,11 +68,7 @@ impl Store {
                 let sql = "SELECT gate, band FROM limited WHERE id = ?";
                 let Some((name, band)) = tx.row(sql, params![id], read).await? else { return Ok(None) };
                 let Some(gate) = info(tx, &name).await? else { return Ok(None) };
-                let sql = "SELECT p.task_id, t.handler, t.user_id FROM permits p JOIN tasks t ON t.id = p.task_id
-                     WHERE p.gate = ? ORDER BY p.task_id LIMIT ?";
-                let read =
-                    |row: &mut Row<'_>| Ok(Holder { id: row.next()?, task: row.next()?, user_id: row.next()? });
-                let holders = tx.rows(sql, params![&name, most], read).await?;
+                let holders = holders(tx, &name, most).await?;
                 let sql = "SELECT count(*) FROM (SELECT 1 FROM limited WHERE gate = ? AND (band, id) < (?, ?) LIMIT ?) counted";
                 let before = tx.number(sql, params![&name, band, id, COUNTED]).await?;
                 Ok(Some((gate, holders, before)))
@@ -80,6 +76,14 @@ impl Store {
         })
         .await
     }
+}
+
+/// Up to `most` tasks that hold a permit of this gate.
+pub(crate) async fn holders(tx: &mut Tx, name: &str, most: u32) -> Result<Vec<Holder>> {
+    let sql = "SELECT p.task_id, t.handler, t.user_id FROM permits p JOIN tasks t ON t.id = p.task_id
+         WHERE p.gate = ? ORDER BY p.task_id LIMIT ?";
+    let read = |row: &mut Row<'_>| Ok(Holder { id: row.next()?, task: row.next()?, user_id: row.next()? });
+    tx.rows(sql, params![name, most], read).await
 }
 
 async fn info(tx: &mut Tx, name: &str) -> Result<Option<GateInfo>> {

@@ -1,0 +1,155 @@
+//! An explanation in words, and the code that stands for them.
+
+use taskloom_model::{Reason, State};
+use taskloom_protocol::{Cause, Explanation, FullLimit, OpenParents, Serving, Task};
+
+pub(super) fn blocked(task: &Task, open: u64, parents: &OpenParents, told: &mut Explanation) {
+    told.cause = Cause::WaitsForParents;
+    told.summary = format!("It waits for {open} of {} tasks that it depends on.", task.parent_ids.len());
+    for parent in &parents.items {
+        told.details.push(format!("Task {} ({}) is {}.", parent.id, parent.task, parent.state));
+    }
+    if parents.more > 0 {
+        told.details.push(format!("{} more have not ended.", parents.more));
+    }
+    let Some(root) = &parents.root else { return };
+    told.details
+        .push(format!("At the root of the chain is task {} ({}): {}.", root.id, root.task, root.state));
+    told.suggestion = Some(format!("taskloom explain {}", root.id));
+}
+
+pub(super) fn scheduled(task: &Task, told: &mut Explanation) {
+    told.runs_at = task.scheduled_at;
+    let until = task.scheduled_at.map(|at| at.to_string()).unwrap_or_default();
+    (told.cause, told.summary) = match task.reason {
+        Some(Reason::Retry) => {
+            (Cause::WaitsForRetry, format!("Its last attempt failed; the next is due at {until}."))
+        }
+        Some(Reason::Snoozed) => (Cause::Snoozed, format!("Its handler asked to run again at {until}.")),
+        _ => (Cause::WaitsForTime, format!("It is to run at {until}.")),
+    };
+    if let Some(error) = task.error.as_ref().filter(|_| told.cause == Cause::WaitsForRetry) {
+        told.details.push(format!("{}: {}", error.kind, error.message));
+    }
+    if let Some(expires_at) = task.expires_at {
+        told.details.push(format!("It is revoked if it has not started at {expires_at}."));
+    }
+}
+
+/// A task that waits for the limit that its reason names.
+pub(super) fn limited(task: &Task, limit: Option<FullLimit>, told: &mut Explanation) {
+    let cause = match task.reason {
+        Some(Reason::Rate) => Cause::RateLimit,
+        _ => Cause::ConcurrencyLimit,
+    };
+    held_back(task, cause, limit, told);
+}
+
+pub(super) fn held_back(task: &Task, cause: Cause, limit: Option<FullLimit>, told: &mut Explanation) {
+    told.cause = cause;
+    let which = limit.as_ref().map(|limit| format!(" {:?}", limit.key)).unwrap_or_default();
+    told.summary = match cause {
+        Cause::QueuePaused => format!("Its queue {:?} is paused.", task.queue),
+        Cause::RateLimit => format!("As many tasks have started lately as the rate limit{which} lets."),
+        Cause::QueueLimit => format!("Its queue {:?} runs as many tasks as it may.", task.queue),
+        _ => format!("As many tasks run as the concurrency limit{which} lets."),
+    };
+    if let Some(FullLimit { limit, seconds, holders, others, waiting, next_at, .. }) = &limit {
+        match seconds {
+            Some(seconds) => told.details.push(format!("The limit is {limit} in {seconds} s.")),
+            None => told.details.push(format!("The limit is {limit} at once.")),
+        }
+        told.details.extend(holders.iter().map(|holder| format!("Task {holder} holds it.")));
+        if *others > 0 {
+            told.details.push(format!("{others} others hold it."));
+        }
+        if *waiting > 0 {
+            told.details.push(format!("{waiting} tasks wait for it before this one."));
+        }
+        told.estimated_start = next_at.filter(|_| *waiting == 0);
+    }
+    if cause == Cause::QueuePaused {
+        told.suggestion = Some(format!("taskloom queue resume {}", task.queue));
+    }
+    told.limit = limit;
+}
+
+pub(super) fn no_worker(task: &Task, told: &mut Explanation) {
+    let queue = &task.queue;
+    told.cause = Cause::NoWorkerForQueue;
+    told.summary = format!("No live worker serves the queue {queue:?}.");
+    let start = format!("taskloom worker --server URL --token … --queues {queue}");
+    told.details.push(format!("Start one: {start}"));
+    told.suggestion = Some(start);
+}
+
+pub(super) fn no_handler(task: &Task, told: &mut Explanation) {
+    told.cause = Cause::NoWorkerForHandler;
+    told.summary = format!("No live worker on its queue knows the handler {:?}.", task.task);
+    let rule = "A task waits for a worker that knows its handler: start one, or submit it to another queue.";
+    told.details.push(rule.to_owned());
+}
+
+pub(super) fn in_line(workers: Serving, told: &mut Explanation) {
+    let Serving { knowing, slots, busy, .. } = workers;
+    told.details.push(format!("{knowing} workers that serve its queue run {busy} tasks of {slots} at once."));
+    let ahead = told.position.unwrap_or_default();
+    if ahead == 0 && busy < slots {
+        told.cause = Cause::Starting;
+        told.summary = "A worker is free for it: it starts at any moment.".to_owned();
+        return;
+    }
+    told.cause = Cause::WorkersBusy;
+    let more = if told.position_capped { "more than " } else { "" };
+    told.summary = format!("It waits for a free worker; {more}{ahead} tasks of its queue are before it.");
+    match told.estimated_start {
+        Some(at) => told.details.push(format!("At the pace of the last minute it starts at about {at}.")),
+        None => {
+            told.details.push("When it starts cannot be told: its queue had too little to go by.".to_owned())
+        }
+    }
+}
+
+pub(super) fn running(task: &Task, told: &mut Explanation) {
+    told.details.push(format!("{:.0} % done.", task.progress));
+    let worker = task.worker.as_deref().unwrap_or("a worker");
+    if task.reason != Some(Reason::Cancelling) {
+        told.cause = Cause::Running;
+        told.summary = format!("{worker} runs it.");
+        return;
+    }
+    told.cause = Cause::Cancelling;
+    told.summary = format!("{worker} was asked to stop it and has not answered yet.");
+    told.details.push("If it does not stop, cancel it with force.".to_owned());
+    told.suggestion = Some(format!("taskloom cancel {} --force", task.id));
+}
+
+pub(super) fn ended(task: &Task, told: &mut Explanation) {
+    told.cause = Cause::Ended;
+    if task.state == State::Succeeded {
+        "It succeeded.".clone_into(&mut told.summary);
+        return;
+    }
+    if let Some(error) = &task.error {
+        told.details.push(format!("{}: {}", error.kind, error.message));
+    }
+    let summary = match task.reason {
+        Some(Reason::Cancelled) => "It was cancelled.",
+        Some(Reason::Expired) => "It was not started before its expires_at.",
+        Some(Reason::DependencyFailed) => "A task it depends on did not succeed.",
+        Some(Reason::Fatal) => "Its handler failed with an error that no retry can mend.",
+        Some(Reason::Timeout) => "Its last attempt ran into its time limit.",
+        Some(Reason::Lost) => "Its worker was lost and no attempt is left.",
+        Some(Reason::Poisoned) => "Its workers were lost again and again; it may be what kills them.",
+        _ => "Its handler failed and no attempt is left.",
+    };
+    summary.clone_into(&mut told.summary);
+    told.suggestion = Some(format!("taskloom retry {}", task.id));
+}
+
+/// How many attempts it has used, if any.
+pub(super) fn attempts(task: &Task, told: &mut Explanation) {
+    if task.attempt > 0 {
+        told.details.push(format!("Attempt {} of {}.", task.attempt, task.max_attempts));
+    }
+}
