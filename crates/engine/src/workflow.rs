@@ -188,6 +188,15 @@ impl Engine {
         if !self.inner.store.workflow_close(id, caller.held_to(), self.now()).await? {
             return Err(EngineError::NoWorkflow);
         }
+        // A client that hangs up does not stop it half-way.
+        let tasks = tokio::spawn(self.clone().cancel_members(id, force)).await;
+        let tasks = tasks.map_err(|error| EngineError::Io(std::io::Error::other(error)))??;
+        let message = "workflow cancelled; what runs is told to stop";
+        self.verdict(caller, id, message, tasks).await
+    }
+
+    /// T6 for every live task of a workflow, in bounded steps. Gives how many.
+    async fn cancel_members(self, id: WorkflowId, force: bool) -> Result<u64, EngineError> {
         let (mut before, mut tasks) = (None, 0);
         loop {
             let some = self.inner.store.workflow_cancel_some(id, before, force, self.now(), TOGETHER).await?;
@@ -196,11 +205,9 @@ impl Engine {
             self.announce(&steps);
             before = next;
             if before.is_none() {
-                break;
+                return Ok(tasks);
             }
         }
-        let message = "workflow cancelled; what runs is told to stop";
-        self.verdict(caller, id, message, tasks).await
     }
 
     /// T11 for what failed or was revoked in a workflow; or for a node and all that depends on it.

@@ -15,10 +15,8 @@ use taskloom_protocol::{
 use uuid::Uuid;
 
 fn workflow(tasks: &Value) -> SubmitWorkflow {
-    serde_json::from_value(json!({ "name": "nightly", "tasks": tasks })).unwrap_or_else(|_| {
-        // Raw JSON is read from text only.
-        serde_json::from_str(&json!({ "name": "nightly", "tasks": tasks }).to_string()).unwrap()
-    })
+    // Raw JSON is read from text only.
+    serde_json::from_str(&json!({ "name": "nightly", "tasks": tasks }).to_string()).unwrap()
 }
 
 fn answer(value: &Value) -> Outcome {
@@ -32,10 +30,10 @@ struct Run {
 }
 
 impl Run {
-    async fn new(tasks: Value) -> Self {
+    async fn new(tasks: impl std::borrow::Borrow<Value>) -> Self {
         let lab = Lab::new();
         let worker = lab.worker(&["default"]).await;
-        let made = lab.engine.submit_workflow(&ALICE, workflow(&tasks), None).await.unwrap();
+        let made = lab.engine.submit_workflow(&ALICE, workflow(tasks.borrow()), None).await.unwrap();
         Self { lab, worker, made }
     }
 

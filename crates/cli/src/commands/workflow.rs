@@ -142,12 +142,12 @@ impl WorkflowCommand {
                 if force {
                     call = call.query("force", "true");
                 }
-                show(&client.call(call).await?, out, verdict)
+                show(&client.call(call).await?, out, |said: WorkflowVerdict| verdict(&said))
             }
             Action::Retry { id, from, connection } => {
                 let (client, out) = connect(&connection, environment)?;
                 let call = Call::post(path(&id, "/retry")).body(&RetryWorkflow { from })?;
-                show(&client.call(call).await?, out, verdict)
+                show(&client.call(call).await?, out, |said: WorkflowVerdict| verdict(&said))
             }
         }
     }
@@ -234,7 +234,7 @@ fn list(body: &Body, out: Output) -> CliResult {
     Ok(Exit::Ok)
 }
 
-fn verdict(verdict: WorkflowVerdict) -> String {
+fn verdict(verdict: &WorkflowVerdict) -> String {
     format!("{}: {} tasks", plain(&verdict.message), verdict.tasks)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::value::to_raw_value;
+use taskloom_model::State::{Blocked, Ready, Revoked, Succeeded};
 use taskloom_model::{Action, Finish, State, Status, Ties, Timestamp};
 use taskloom_protocol::{TaskRef, Workflow};
 use taskloom_store::{
@@ -105,7 +106,6 @@ async fn a_workflow_is_written_at_once_and_released_step_by_step(home: Home) {
     register(&store).await;
     let workflow = graph(&[("a", &[]), ("b", &[0]), ("c", &[0, 1]), ("d", &[])], &[]);
     submit(&store, &workflow).await;
-    use State::{Blocked, Ready, Succeeded};
     assert_eq!(states(&store, &workflow).await, [Ready, Blocked, Blocked, Ready]);
     let found = get(&store, &workflow).await;
     assert_eq!((found.status, found.counts.pending, found.progress), (Status::Pending, 4, 0.0));
@@ -253,7 +253,6 @@ async fn a_retry_reopens_what_waits(home: Home) {
     let ends =
         vec![success(claimed[0].id, claimed[0].epoch), ended(claimed[1].id, claimed[1].epoch, Finish::Fatal)];
     store.task_finish(worker(1), ends, at(6)).await.unwrap();
-    use State::{Blocked, Ready, Revoked, Succeeded};
     assert_eq!(states(&store, &workflow).await, [Succeeded, Succeeded, Revoked, Revoked]);
     assert_eq!(get(&store, &workflow).await.status, Status::Failed);
     // The child that failed, and both that were skipped; the one that succeeded stays.

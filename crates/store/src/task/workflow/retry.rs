@@ -234,12 +234,20 @@ fn downstream(from: TaskId, edges: &[Edge]) -> HashSet<TaskId> {
     found
 }
 
-/// What these tasks have made, and what that has. Ids rise from maker to made.
+/// What these tasks have made, and what that has.
 fn made_by(members: &[Member], makers: &HashSet<TaskId>) -> HashSet<TaskId> {
-    let mut made = HashSet::new();
+    let mut children: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
     for member in members {
-        if member.parent.is_some_and(|parent| makers.contains(&parent) || made.contains(&parent)) {
-            made.insert(member.id);
+        if let Some(parent) = member.parent {
+            children.entry(parent).or_default().push(member.id);
+        }
+    }
+    let (mut made, mut open) = (HashSet::new(), makers.iter().copied().collect::<Vec<_>>());
+    while let Some(maker) = open.pop() {
+        for child in children.get(&maker).into_iter().flatten() {
+            if made.insert(*child) {
+                open.push(*child);
+            }
         }
     }
     made
