@@ -26,7 +26,7 @@ mod tests {
         assert_eq!(shorten("short".into(), 100), "short");
         assert_eq!(shorten("a\0b".into(), 100), "a\u{fffd}b");
         let cut = shorten("任".repeat(100), 100);
-        assert_eq!(cut, format!("{}… truncated, 240 bytes left out", "任".repeat(20)));
+        assert_eq!(cut, format!("{}… truncated, 234 bytes left out", "任".repeat(22)));
         assert!(cut.len() <= 100);
     }
 }

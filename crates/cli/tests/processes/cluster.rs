@@ -187,7 +187,7 @@ impl Client {
         assert_eq!(answer.status(), 200);
         let text = answer.text().await.unwrap();
         let event = |block: &str| {
-            let data = block.strip_prefix("event: state\ndata: ")?;
+            let (_, data) = block.split_once("event: state\ndata: ")?;
             let state: Value = serde_json::from_str(data).unwrap();
             Some(state["state"].as_str().unwrap().to_owned())
         };
