@@ -187,7 +187,8 @@ impl Client {
         assert_eq!(answer.status(), 200);
         let text = answer.text().await.unwrap();
         let event = |block: &str| {
-            let (_, data) = block.split_once("event: state\ndata: ")?;
+            block.lines().find(|line| *line == "event: state")?;
+            let data = block.lines().find_map(|line| line.strip_prefix("data: "))?;
             let state: Value = serde_json::from_str(data).unwrap();
             Some(state["state"].as_str().unwrap().to_owned())
         };
