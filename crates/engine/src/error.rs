@@ -77,11 +77,11 @@ impl EngineError {
         match self {
             Self::Fields(errors) => Problem::fields(errors.clone()),
             Self::NotFound => Problem::new(Code::NotFound, "no task with this id"),
-            Self::NoSchedule => Problem::new(Code::NotFound, self.to_string()),
-            Self::ScheduleBusy => Problem::new(Code::Conflict, self.to_string()),
             Self::Refused(refusal) => Problem::new(refusal_code(*refusal), refusal.to_string()),
-            Self::NoWorkflow => Problem::new(Code::NotFound, self.to_string()),
-            Self::NothingToRetry | Self::WorkflowCancelled => Problem::new(Code::Conflict, self.to_string()),
+            Self::NoSchedule | Self::NoWorkflow => Problem::new(Code::NotFound, self.to_string()),
+            Self::ScheduleBusy | Self::NothingToRetry | Self::WorkflowCancelled => {
+                Problem::new(Code::Conflict, self.to_string())
+            }
             Self::StillLives { .. } => Problem::new(Code::TaskNotEnded, self.to_string()),
             Self::LeaseLost => Problem::new(Code::LeaseLost, self.to_string()),
             Self::UniqueKeyTaken { .. } => Problem::new(Code::UniqueKeyTaken, self.to_string()),

@@ -220,7 +220,7 @@ impl Check {
         }
         match (&task.rate_key, task.rate_limit) {
             (Some(_), None) => {
-                self.add("rate_limit", "missing", "rate_key needs it: {\"count\", \"seconds\"}")
+                self.add("rate_limit", "missing", "rate_key needs it: {\"count\", \"seconds\"}");
             }
             (None, Some(_)) => self.add("rate_key", "missing", "rate_limit needs it"),
             (_, Some(rate)) => self.0.extend(rate.check("rate_limit")),

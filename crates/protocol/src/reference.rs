@@ -310,7 +310,6 @@ impl Replacer<'_, '_> {
     /// Appends the value. It nests no deeper than JSON that was accepted does.
     fn value(&mut self, text: &str) -> Result<(), ReferenceError> {
         match Shape::of(text)? {
-            Shape::Plain => self.push(text),
             Shape::List(items) => {
                 self.push("[")?;
                 for (place, item) in items.into_iter().enumerate() {
@@ -330,7 +329,7 @@ impl Replacer<'_, '_> {
                 self.push("}")
             }
             Shape::Literal(value) if self.literals == Literals::Unwrap => self.push(value.get()),
-            Shape::Literal(_) => self.push(text),
+            Shape::Plain | Shape::Literal(_) => self.push(text),
             Shape::Refers(reference) => match (self.put)(&reference)? {
                 Put::Keep => self.push(text),
                 Put::Json(json) => self.push(&json),

@@ -1,6 +1,7 @@
 //! Workflows for people: a tree of what waits for what, and how far it is.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use taskloom_model::{Status, Timestamp};
 use taskloom_protocol::{Counts, Workflow, WorkflowTask};
@@ -61,7 +62,7 @@ pub(crate) fn counted(counts: &Counts) -> String {
     let mut text = format!("{} of {total} done", succeeded + failed + revoked);
     for (number, what) in [(running, "running"), (failed, "failed"), (revoked, "revoked")] {
         if number > 0 {
-            text.push_str(&format!(", {number} {what}"));
+            let _ = write!(text, ", {number} {what}");
         }
     }
     text
@@ -177,10 +178,10 @@ fn standing(node: &WorkflowTask, out: Output) -> String {
     };
     let mut text = out.paint(tone(node.status), &word);
     if node.status == Status::Running {
-        text.push_str(&format!(" {:.0}%", node.progress));
+        let _ = write!(text, " {:.0}%", node.progress);
     }
     if let Some(items) = &node.items {
-        text.push_str(&format!("  ×{}: {}", items.total, counted(items)));
+        let _ = write!(text, "  ×{}: {}", items.total, counted(items));
     }
     text
 }
@@ -191,7 +192,7 @@ fn some(names: &[&str]) -> String {
     let rest = names.len().saturating_sub(FEW);
     let mut text = names.iter().take(FEW).copied().collect::<Vec<_>>().join(", ");
     if rest > 0 {
-        text.push_str(&format!(" and {rest} others"));
+        let _ = write!(text, " and {rest} others");
     }
     text
 }

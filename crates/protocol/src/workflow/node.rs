@@ -73,6 +73,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 struct Own {
     key: Option<String>,
     depends_on: Option<Vec<String>>,
+    #[expect(clippy::option_option, reason = "a null that is given twice is given twice")]
     map: Option<Option<MapOver>>,
 }
 

@@ -144,7 +144,7 @@ impl WorkflowNode {
                 }
                 // What is no JSON was told already.
                 Err(ReferenceError::Malformed(rule)) => {
-                    errors.push(FieldError::body(field, "bad_reference", rule))
+                    errors.push(FieldError::body(field, "bad_reference", rule));
                 }
                 Err(_) => {}
             }

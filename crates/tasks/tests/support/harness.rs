@@ -196,7 +196,7 @@ impl Harness {
             priority: Priority::Normal,
             timeout_ms: None,
             soft_timeout_ms: None,
-            ties: Default::default(),
+            ties: taskloom_model::Ties::NONE,
             user_id: Uuid::nil(),
             created_at: Timestamp::from_micros(0),
         };

@@ -113,7 +113,7 @@ impl Fake {
             priority: taskloom_model::Priority::default(),
             timeout_ms: None,
             soft_timeout_ms: None,
-            ties: Default::default(),
+            ties: taskloom_model::Ties::NONE,
             user_id: Uuid::nil(),
             created_at: taskloom_model::Timestamp::MIN,
         };

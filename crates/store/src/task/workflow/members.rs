@@ -184,7 +184,7 @@ fn nodes(members: &[Member], parents: Vec<(TaskId, TaskId)>) -> Keyed<WorkflowTa
             items: None,
         };
         if let Some((sum, handler)) = items.get(key) {
-            node.task = (*handler).to_owned();
+            (*handler).clone_into(&mut node.task);
             (node.status, node.progress, node.items) = (status_of(&sum.counts), sum.mean(), Some(sum.counts));
         }
         Some(((*key).to_owned(), node))

@@ -56,7 +56,7 @@ async fn spawn(
     }
     let workflow = submission.tasks.iter().find_map(|task| task.workflow_id);
     if let Some(workflow) = workflow
-        && !Head::lock(tx, workflow, None).await?.is_some_and(|head| head.cancelled_at.is_none())
+        && Head::lock(tx, workflow, None).await?.is_none_or(|head| head.cancelled_at.is_some())
     {
         return Ok(Spawning::Cancelled);
     }
