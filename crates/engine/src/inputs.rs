@@ -108,7 +108,14 @@ impl Results {
             // Whoever goes on without it gets nothing from it.
             Some(State::Failed | State::Revoked) => Ok(Put::Json("null".into())),
             Some(_) => {
-                let list = self.parents.children.get(&id).map(|children| self.list(children));
+                let list = match self.parents.children.get(&id) {
+                    Some(children)
+                        if children.iter().any(|child| !self.parents.sizes.contains_key(child)) =>
+                    {
+                        return Err(missing(reference, "some of its tasks are forgotten already"));
+                    }
+                    children => children.map(|children| self.list(children)),
+                };
                 let whole = match &list {
                     Some(list) => list.as_str(),
                     None => self.json.get(&id).map_or("null", |json| json.get()),

@@ -32,6 +32,7 @@ mod worker_api;
 mod worker_check;
 mod workflow;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use taskloom_dispatch::{Alone, Counters, Dispatcher, Fanout, Ready};
@@ -192,6 +193,7 @@ impl Engine {
         let mut ready = Vec::new();
         let mut queue: Arc<str> = Arc::from("");
         let watched = self.is_watched();
+        let mut freed: BTreeMap<&str, usize> = BTreeMap::new();
         for step in steps {
             match step.life.state() {
                 State::Ready => {
@@ -206,13 +208,16 @@ impl Engine {
             }
             let has_left = step.before == State::Running && step.life.state() != State::Running;
             if has_left && step.ties.has(Ties::QUEUE) {
-                self.ring_everywhere(&step.queue);
+                *freed.entry(step.queue.as_str()).or_default() += 1;
             }
             if watched {
                 self.publish(step.id, || state_event(&step.life));
             }
         }
         self.inner.dispatcher.announce(&ready);
+        for (queue, places) in freed {
+            self.ring_everywhere(queue, places);
+        }
     }
 }
 

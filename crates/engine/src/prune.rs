@@ -151,6 +151,9 @@ impl Engine {
         while self.inner.store.leftovers_prune(keys, workers, PASS).await? {
             tokio::task::yield_now().await;
         }
+        while self.inner.store.gate_prune(now.minus(config.idempotency_retention), PASS).await? {
+            tokio::task::yield_now().await;
+        }
         while self.inner.store.workflow_prune(now.minus(config.retention), PASS).await? {
             tokio::task::yield_now().await;
         }

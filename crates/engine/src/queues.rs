@@ -33,7 +33,7 @@ impl Engine {
         check_name(name)?;
         self.inner.store.queue_pause(name.to_owned(), false, self.now()).await?;
         tracing::info!(queue = name, "resumed");
-        self.ring_everywhere(name);
+        self.open_queue(name);
         self.queue(name).await
     }
 
@@ -47,7 +47,7 @@ impl Engine {
         let rate = limits.rate_limit.map(|rate| (rate.count, micros(rate.seconds)));
         let set = taskloom_store::QueueLimits { max_running: limits.max_running, rate };
         self.inner.store.queue_limit(name.to_owned(), set, self.now()).await?;
-        self.ring_everywhere(name);
+        self.open_queue(name);
         self.queue(name).await
     }
 
@@ -56,8 +56,18 @@ impl Engine {
         Ok(self.inner.store.gate_list(after, limit).await?.into_iter().map(limit_info).collect())
     }
 
-    /// Wakes who waits for this queue, here and in other processes.
-    pub(crate) fn ring_everywhere(&self, queue: &str) {
+    /// Wakes everybody who waits for this queue, now, and once more when every process has heard what has changed.
+    fn open_queue(&self, queue: &str) {
+        self.ring_everywhere(queue, usize::MAX);
+        let (engine, queue) = (self.clone(), queue.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(HEARD).await;
+            engine.ring_everywhere(&queue, usize::MAX);
+        });
+    }
+
+    /// Wakes up to `count` of those who wait for this queue here, and some in other processes.
+    pub(crate) fn ring_everywhere(&self, queue: &str, count: usize) {
         let ready = taskloom_dispatch::Ready {
             queue: queue.into(),
             priority: taskloom_model::Priority::Normal,
@@ -65,9 +75,12 @@ impl Engine {
             id: taskloom_model::TaskId::nil(),
         };
         self.inner.dispatcher.announce(&[ready]);
-        self.inner.dispatcher.ring(queue, usize::MAX, true);
+        self.inner.dispatcher.ring(queue, count, true);
     }
 }
+
+/// By then every process has looked again which queues are paused or limited.
+const HEARD: Duration = Duration::from_millis(1_100);
 
 /// A limit's time in microseconds.
 pub(crate) fn micros(seconds: f64) -> u64 {

@@ -1,6 +1,6 @@
 //! Cancelling, retrying, changing and deleting tasks.
 
-use taskloom_model::{Action, Finish, Refusal, State, TaskId};
+use taskloom_model::{Action, Finish, MAP_HANDLER, Refusal, State, TaskId};
 use taskloom_protocol::{Change, Task, TaskEvent};
 use taskloom_store::{ChangeWaiting, Note, Request};
 
@@ -55,6 +55,10 @@ impl Engine {
         if task.state != State::Running {
             let ended = if task.has_ended() { Refusal::Terminal } else { Refusal::WrongState };
             return Err(ended.into());
+        }
+        if task.task == MAP_HANDLER {
+            // Its result names the tasks that it made; nobody else can tell them.
+            return Err(Refusal::WrongState.into());
         }
         let action = Action::Finish { epoch: task.epoch, finish: Finish::Success };
         self.step(caller, Request { note, ..Request::new(id, action) }).await

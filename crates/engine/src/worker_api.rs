@@ -194,7 +194,7 @@ impl Engine {
             }
             // Hints come in the order of submissions; the store knows whose turn it is.
             let claims = self.claim_from_store(session, request, Arc::new([])).await?;
-            if !claims.claimed.is_empty() {
+            if !claims.claimed.is_empty() || claims.wake_at.is_some() {
                 return Ok(claims);
             }
         }
@@ -205,7 +205,7 @@ impl Engine {
             // Whatever came of it: should the store not answer, the sweep finds them again.
             self.inner.dispatcher.done(tickets);
             let claims = claims?;
-            if !claims.claimed.is_empty() {
+            if !claims.claimed.is_empty() || claims.wake_at.is_some() {
                 return Ok(claims);
             }
         }

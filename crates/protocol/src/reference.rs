@@ -76,6 +76,9 @@ pub enum ReferenceError {
     Missing(String),
 }
 
+/// References in one text: each costs a look at a result whenever its task starts.
+const REFERENCES: usize = 1_000;
+
 /// What to do with `{"$literal": …}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Literals {
@@ -99,6 +102,9 @@ pub fn references(text: &str) -> Result<Vec<Reference>, ReferenceError> {
     let mut found = Vec::new();
     if may_refer(text) {
         replace(text, Literals::Keep, usize::MAX, &mut |reference| {
+            if found.len() == REFERENCES {
+                return Err(ReferenceError::Malformed(format!("more than {REFERENCES} references")));
+            }
             found.push(reference.clone());
             Ok(Put::Keep)
         })?;

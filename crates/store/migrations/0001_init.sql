@@ -200,6 +200,7 @@ CREATE TABLE gates (
     used_at {int} NOT NULL
 ) {clustered};
 CREATE INDEX gates_by_time ON gates (wake_at);
+CREATE INDEX gates_by_use ON gates (used_at);
 
 -- Who holds a permit of a gate.
 CREATE TABLE permits (
@@ -216,6 +217,7 @@ CREATE TABLE task_gates (
     gate {name} NOT NULL,
     PRIMARY KEY (task_id, place)
 ) {clustered};
+CREATE INDEX task_gates_by_gate ON task_gates (gate);
 
 -- Queues that somebody has paused or limited.
 CREATE TABLE queues (

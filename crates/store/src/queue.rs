@@ -113,9 +113,10 @@ impl Store {
                 make(tx, &name, now).await?;
                 let (count, per_us) = limits.rate.unzip();
                 let is_limited = limits.max_running.is_some() || count.is_some();
-                let sql = "UPDATE queues SET max_running = ?, rate_count = ?, rate_us = ?, is_special =
+                // A new bucket is full: what the old one had given does not count against it.
+                let sql = "UPDATE queues SET max_running = ?, rate_count = ?, rate_us = ?, full_at = ?, is_special =
                      CASE WHEN paused_at IS NULL THEN ? ELSE 1 END WHERE name = ?";
-                tx.exec(sql, params![limits.max_running, count, per_us, is_limited, &name]).await?;
+                tx.exec(sql, params![limits.max_running, count, per_us, now, is_limited, &name]).await?;
                 count_running(tx, &name).await
             })
         })
@@ -141,7 +142,15 @@ async fn count_running(tx: &mut Tx, name: &str) -> Result<()> {
     let sql = "SELECT n.id FROM running n JOIN tasks t ON t.id = n.id
          WHERE t.queue = ? AND NOT EXISTS (SELECT 1 FROM permits p WHERE p.gate = ? AND p.task_id = n.id)";
     let ids = tx.rows(sql, params![name, &permit], crate::row::first::<Uuid>).await?;
-    claim::permit(tx, name, &ids, None).await
+    // Those that have ended since are gone from here, and whoever ends one from now on sees its tie.
+    let mut running = Vec::with_capacity(ids.len());
+    for id in ids {
+        let lock = "SELECT 1 FROM running WHERE id = ?";
+        if !tx.is_shared() || tx.lock(lock, params![id]).await? == 1 {
+            running.push(id);
+        }
+    }
+    claim::permit(tx, name, &running, None).await
 }
 
 /// Takes back permits of tasks that run no more.

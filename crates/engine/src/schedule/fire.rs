@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use taskloom_model::{Overlap, ScheduleId, SkipReason, Timestamp, Verdict, jitter, judge};
 use taskloom_protocol::{CreateSchedule, HandlerDefaults, SubmitTask};
-use taskloom_store::{Decision, Firing, NewTask, ScheduleRow};
+use taskloom_store::{Decision, Firing, NewTask, ScheduleRow, StoreError};
 
 use super::view;
 use crate::{Caller, Engine, EngineError};
@@ -16,6 +16,9 @@ const SCHEDULES: u32 = 200;
 const TICKS: usize = 1_000;
 /// Bytes of arguments that one pass makes tasks of, about, shared likewise.
 const BYTES: usize = 64 << 20;
+
+/// How long to wait before a schedule that could not be fired is tried again.
+const UNFIRED: Duration = Duration::from_secs(1);
 
 /// What is decided about a schedule; the tasks of those ticks that fire stand in a list of their own.
 struct Plan {
@@ -52,7 +55,13 @@ impl Engine {
         self.announce(&decided.steps);
         match decided.failed {
             None => Ok(decided.ticks),
-            Some(error) => Err(error.into()),
+            Some(error @ StoreError::Unavailable(_)) => Err(error.into()),
+            // The others go on; this one is tried again with the next pass.
+            Some(error) => {
+                tracing::error!(%error, "a schedule cannot be fired");
+                tokio::time::sleep(UNFIRED).await;
+                Ok(decided.ticks)
+            }
         }
     }
 

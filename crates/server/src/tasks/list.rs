@@ -222,6 +222,7 @@ pub(super) enum StatusName {
 pub(super) enum StateName {
     Blocked,
     Scheduled,
+    Limited,
     Ready,
     Running,
     Succeeded,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{PERMIT, Terms};
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::sql::{Param, params};
 use crate::task::{ClaimSpec, Claims, claim_one};
 use crate::tx::Tx;
@@ -20,7 +20,9 @@ impl Store {
                 let room = terms.room(spec.now).min(spec.limit);
                 if room == 0 {
                     let mut none = Claims::default();
-                    none.wake_at = terms.bucket.map(|bucket| bucket.next_at(spec.now));
+                    // Where all places are taken, whoever leaves one wakes the next.
+                    let empty = terms.bucket.filter(|bucket| bucket.tokens(spec.now) == 0);
+                    none.wake_at = empty.map(|bucket| bucket.next_at(spec.now));
                     return Ok(none);
                 }
                 let spec = ClaimSpec { limit: room, ..spec };
@@ -44,7 +46,10 @@ pub(super) async fn permit(tx: &mut Tx, queue: &str, ids: &[Uuid], full_at: Opti
     let rows: Vec<Param<'_>> = ids.iter().flat_map(|id| [Param::from(&name), (*id).into()]).collect();
     tx.insert_many("INSERT INTO permits (gate, task_id)", 2, &rows).await?;
     let tie = Ties::QUEUE.bits();
-    tx.exec_in("UPDATE running SET ties = ties + ? WHERE id", params![tie], ids).await?;
+    let tied = tx.exec_in("UPDATE running SET ties = ties + ? WHERE id", params![tie], ids).await?;
+    if tied != ids.len() as u64 {
+        return Err(StoreError::Conflict("a task of the queue had just ended".into()));
+    }
     let sql = "UPDATE queues SET held = held + ?, full_at = coalesce(?, full_at) WHERE name = ?";
     tx.exec(sql, params![ids.len() as u64, full_at, queue]).await.map(drop)
 }

@@ -14,7 +14,7 @@ use super::life::{Place, enter};
 use super::note::Note;
 use super::step::{Request, Stepped, follow, step};
 use crate::Store;
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::sql::params;
 use crate::tx::Tx;
 
@@ -202,8 +202,9 @@ async fn succeed(
         .await?;
     let Some(((attempt, crashes, refunds), started_at, detail, ties)) = held else { return Ok(false) };
     append_logs(tx, id, &item.logs, most_lines).await?;
-    if tx.exec("DELETE FROM running WHERE id = ? AND epoch = ?", params![id, epoch]).await? == 0 {
-        return Ok(false);
+    let sql = "DELETE FROM running WHERE id = ? AND epoch = ? AND ties = ?";
+    if tx.exec(sql, params![id, epoch, ties.bits()]).await? == 0 {
+        return Err(StoreError::Conflict("a running task had just changed".into()));
     }
     let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
     let life = Life { epoch, attempt, crashes, refunds, phase };

@@ -54,6 +54,35 @@ impl Store {
         Ok(all)
     }
 
+    /// Forgets up to `limit` gates that nobody has used since `before`; whether there may be more.
+    pub async fn gate_prune(&self, before: Timestamp, limit: u32) -> Result<bool> {
+        let idle = self
+            .scan(move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT gate FROM gates WHERE used_at < ? AND held = 0
+                         AND NOT EXISTS (SELECT 1 FROM limited l WHERE l.gate = gates.gate)
+                         AND NOT EXISTS (SELECT 1 FROM task_gates g WHERE g.gate = gates.gate) LIMIT ?";
+                    tx.rows(sql, params![before, limit], row::first::<String>).await
+                })
+            })
+            .await?;
+        let more = idle.len() == limit as usize;
+        self.write(move |tx| {
+            Box::pin(async move {
+                for name in &idle {
+                    // Whoever names it meanwhile has locked and marked it.
+                    tx.exec(
+                        "DELETE FROM gates WHERE gate = ? AND used_at < ? AND held = 0",
+                        params![name, before],
+                    )
+                    .await?;
+                }
+                Ok(more)
+            })
+        })
+        .await
+    }
+
     /// When somebody who waits at a gate may start next, as far as that is known.
     pub async fn task_next_admission(&self) -> Result<Option<Timestamp>> {
         self.point(|tx| {

@@ -144,7 +144,7 @@ pub(crate) fn id_at(instant: Timestamp) -> TaskId {
 
 /// Takes the task out of the table of its phase, where it stands as this life says. Should it not (another transaction
 /// was first), nothing is done, and the whole transaction has to look again.
-pub(crate) async fn leave(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -> Result<()> {
+pub(crate) async fn leave(tx: &mut Tx, id: TaskId, place: &Place, life: &Life, ties: Ties) -> Result<()> {
     let epoch = life.epoch;
     let gone = match &life.phase {
         Phase::Blocked { deps_left, .. } => {
@@ -165,9 +165,9 @@ pub(crate) async fn leave(tx: &mut Tx, id: TaskId, place: &Place, life: &Life) -
             tx.exec("DELETE FROM ready WHERE queue = ? AND band = ? AND id = ? AND epoch = ?", key).await?
         }
         Phase::Running { lease_until, cancel, .. } => {
-            // A heartbeat or a cancel since would have meant another decision.
-            let sql = "DELETE FROM running WHERE id = ? AND epoch = ? AND lease_until = ? AND cancel = ?";
-            tx.exec(sql, params![id, epoch, *lease_until, *cancel]).await?
+            // A heartbeat or a cancel since would have meant another decision, a new tie more to follow from it.
+            let sql = "DELETE FROM running WHERE id = ? AND epoch = ? AND lease_until = ? AND cancel = ? AND ties = ?";
+            tx.exec(sql, params![id, epoch, *lease_until, *cancel, ties.bits()]).await?
         }
         Phase::Ended { .. } => {
             tx.exec("DELETE FROM outcomes WHERE id = ? AND epoch = ?", params![id, epoch]).await?

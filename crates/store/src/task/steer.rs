@@ -59,7 +59,7 @@ impl Store {
                     priority,
                     band: band(priority, turn(standing.place.band)),
                 };
-                leave(tx, id, &standing.place, &before).await?;
+                leave(tx, id, &standing.place, &before, standing.ties).await?;
                 let sql = "UPDATE tasks SET queue = ?, priority = ?, band = ? WHERE id = ?";
                 let row = params![&place.queue, i64::from(place.priority.number()), place.band, id];
                 tx.exec(sql, row).await?;

@@ -218,7 +218,7 @@ async fn write_transition(
         if before.state() == State::Succeeded {
             keep_success(tx, id, &before, last_run).await?;
         }
-        leave(tx, id, &place, &before).await?;
+        leave(tx, id, &place, &before, ties).await?;
         let progress = note.progress.or(Some(trace.progress));
         let detail = note.detail.clone().or(trace.detail);
         let note = Note { progress, detail, ..note.clone() };
@@ -360,7 +360,7 @@ async fn forget(
     ties: Ties,
     steps: &mut Vec<Stepped>,
 ) -> Result<()> {
-    leave(tx, id, &place, before).await?;
+    leave(tx, id, &place, before, ties).await?;
     for sql in [
         "DELETE FROM attempts WHERE task_id = ?",
         "DELETE FROM logs WHERE task_id = ?",

@@ -25,6 +25,8 @@ on_every_database! {
     a_queues_limit_counts_across_workers,
     a_queues_rate_counts_across_workers,
     a_limit_set_late_counts_what_runs,
+    a_limit_set_while_tasks_end_keeps_no_permit,
+    a_raised_rate_counts_at_once,
     a_place_that_frees_while_the_next_is_looked_at_is_not_lost,
 }
 
@@ -368,5 +370,49 @@ async fn a_place_that_frees_while_the_next_is_looked_at_is_not_lost(home: Home) 
         let cancel = Request::new(next, Action::Cancel { force: true });
         store.task_step(cancel, at(5)).await.unwrap().unwrap();
     }
+    healthy(&store).await;
+}
+
+async fn a_limit_set_while_tasks_end_keeps_no_permit(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    for round in 0..15_u32 {
+        for _ in 0..8 {
+            submit(&store, new_task(&plain(), None), at(1)).await;
+        }
+        let claimed = store.task_claim(claim_of(worker(1), 8, at(2))).await.unwrap().claimed;
+        assert_eq!(claimed.len(), 8, "round {round}");
+        let limits = QueueLimits { max_running: Some(8 + round), rate: None };
+        let ends = |finish: Finish, some: &[taskloom_protocol::Claimed]| {
+            some.iter().map(|task| ended(task.id, task.epoch, finish)).collect::<Vec<_>>()
+        };
+        let (plain_ends, others) = (ends(Finish::Success, &claimed[..4]), ends(Finish::Fatal, &claimed[4..]));
+        let (set, first, second) = tokio::join!(
+            store.queue_limit("default".into(), limits, at(3)),
+            store.task_finish(worker(1), plain_ends, at(3)),
+            store.task_finish(worker(1), others, at(3)),
+        );
+        set.unwrap();
+        assert_eq!((first.unwrap().1, second.unwrap().1), (vec![], vec![]));
+        healthy(&store).await;
+        store.queue_limit("default".into(), QueueLimits::default(), at(4)).await.unwrap();
+    }
+}
+
+async fn a_raised_rate_counts_at_once(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    let slow: Vec<NewTask> = (0..3).map(|_| rated("api", 1, 86_400)).collect();
+    submit_all(&store, slow, 100).await;
+    let mut later = rated("api", 100, 1);
+    later.run_at = Some(at(900));
+    submit(&store, later, at(101)).await;
+    assert_eq!(store.task_admit(at(102), 10).await.unwrap().len(), 2);
+    let day = QueueLimits { max_running: None, rate: Some((1, 86_400_000_000)) };
+    store.queue_limit("default".into(), day, at(103)).await.unwrap();
+    assert_eq!(store.task_claim(claim_of(worker(1), 5, at(104))).await.unwrap().claimed.len(), 1);
+    let fast = QueueLimits { max_running: None, rate: Some((100, 1_000_000)) };
+    store.queue_limit("default".into(), fast, at(105)).await.unwrap();
+    assert_eq!(store.task_claim(claim_of(worker(1), 5, at(106))).await.unwrap().claimed.len(), 2);
     healthy(&store).await;
 }

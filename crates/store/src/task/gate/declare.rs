@@ -43,8 +43,10 @@ async fn set(tx: &mut Tx, name: &str, (most, per_us): Terms, now: Timestamp) -> 
     match known {
         Some(known) if known == (most, per_us) => Ok(()),
         Some(_) => {
-            let sql = "UPDATE gates SET most = ?, per_us = ?, used_at = ? WHERE gate = ?";
-            tx.exec(sql, params![most, per_us, now, name]).await.map(drop)
+            // A new bucket is full: what the old one had given does not count against it. The sweep looks who may pass.
+            let sql =
+                "UPDATE gates SET most = ?, per_us = ?, full_at = ?, wake_at = ?, used_at = ? WHERE gate = ?";
+            tx.exec(sql, params![most, per_us, now, now, now, name]).await.map(drop)
         }
         None => {
             let sql =

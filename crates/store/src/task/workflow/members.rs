@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use taskloom_model::{Reason, State, TaskId, UserId, WorkflowId};
+use taskloom_model::{Reason, State, TaskId, Timestamp, UserId, WorkflowId};
 use taskloom_protocol::{Counts, Keyed, Workflow, WorkflowTask, status_of};
 use uuid::Uuid;
 
@@ -24,11 +24,13 @@ pub(super) struct Member {
     pub(super) state: State,
     pub(super) reason: Option<Reason>,
     pub(super) progress: f64,
+    /// Its user put it away.
+    pub(super) is_deleted: bool,
 }
 
 const MEMBERS: &str = "
 SELECT w.task_id, w.node, w.item, t.parent_id, t.handler, o.state, o.reason, o.progress, n.progress, n.cancel,
-       s.reason, b.id, l.id
+       s.reason, b.id, l.id, t.deleted_at
 FROM workflow_tasks w
 JOIN tasks t ON t.id = w.task_id
 LEFT JOIN outcomes o ON o.id = t.id
@@ -47,8 +49,17 @@ impl Member {
     fn read(row: &mut Row<'_>) -> Result<Self> {
         let (id, node, item, parent) = (row.next()?, row.next()?, row.next()?, row.next()?);
         let handler = row.next()?;
-        let mut member =
-            Self { id, node, item, parent, handler, state: State::Ready, reason: None, progress: 0.0 };
+        let mut member = Self {
+            id,
+            node,
+            item,
+            parent,
+            handler,
+            state: State::Ready,
+            reason: None,
+            progress: 0.0,
+            is_deleted: false,
+        };
         let (ended, reason, last) = (row.opt_word()?, row.opt_word()?, row.next::<Option<f64>>()?);
         let (progress, cancel) = (row.next::<Option<f64>>()?, row.next::<Option<bool>>()?);
         let waits = row.opt_word::<Reason>()?;
@@ -68,6 +79,7 @@ impl Member {
         } else if is_limited {
             member.state = State::Limited;
         }
+        member.is_deleted = row.next::<Option<Timestamp>>()?.is_some();
         Ok(member)
     }
 

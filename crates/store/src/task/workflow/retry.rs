@@ -214,7 +214,7 @@ impl Plan {
 }
 
 fn failed(member: &Member) -> bool {
-    matches!(member.state, State::Failed | State::Revoked)
+    matches!(member.state, State::Failed | State::Revoked) && !member.is_deleted
 }
 
 /// A task and all that depends on it, directly or not.

@@ -7,7 +7,7 @@ use super::{Head, join};
 use crate::Store;
 use crate::error::Result;
 use crate::sql::params;
-use crate::task::submit::{Made, Submission, SubmitOutcome, submit};
+use crate::task::submit::{Submission, SubmitOutcome, submit};
 use crate::tx::Tx;
 
 /// What became of it.
@@ -62,7 +62,7 @@ async fn spawn(
     }
     let outcome = submit(tx, submission).await?;
     if let (Some(workflow), SubmitOutcome::Done { made, .. }) = (workflow, &outcome) {
-        let new = submission.tasks.iter().zip(made).filter(|(_, made)| matches!(made, Made::New(_)));
+        let new = submission.tasks.iter().zip(made).filter(|(_, made)| made.life().is_some());
         join(tx, workflow, new.map(|(task, _)| (task.id, None, None))).await?;
     }
     Ok(Spawning::Submitted(outcome))
