@@ -11,7 +11,9 @@ use crate::{Engine, EngineError};
 impl Engine {
     /// Every queue that is built in, served, paused, limited, or holds something; by name.
     pub async fn queues(&self) -> Result<Vec<QueueStats>, EngineError> {
-        Ok(self.inner.store.queue_list().await?.into_iter().map(stats).collect())
+        let all = self.inner.store.queue_list().await?.into_iter();
+        // The engine serves some itself; they are nobody's to steer.
+        Ok(all.filter(|queue| check_queue_name(&queue.name).is_ok()).map(stats).collect())
     }
 
     /// One queue; one that nobody has used is empty.

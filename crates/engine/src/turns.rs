@@ -38,6 +38,8 @@ struct Line {
     /// The turn that is being served.
     next: u64,
     seen: Instant,
+    /// Whether anybody waited then.
+    is_waiting: bool,
     /// The last turn of each user, apart for those tasks that have to wait for something else first.
     last: HashMap<(UserId, bool), u64>,
 }
@@ -61,10 +63,12 @@ impl Turns {
         self.lines().get(key).is_some_and(|line| line.seen.elapsed() < FRESH)
     }
 
-    fn knows(&self, key: &LineKey, user: UserId) -> bool {
+    /// Whether somebody waits in the line, and this user's last turn is not known.
+    fn lacks(&self, key: &LineKey, user: UserId) -> bool {
         let lines = self.lines();
         lines.get(key).is_some_and(|line| {
-            line.last.contains_key(&(user, false)) || line.last.contains_key(&(user, true))
+            let known = line.last.contains_key(&(user, false)) || line.last.contains_key(&(user, true));
+            line.is_waiting && !known
         })
     }
 
@@ -74,9 +78,9 @@ impl Turns {
         if lines.len() >= LINES {
             lines.clear();
         }
-        let new = || Line { next: 0, seen: Instant::now(), last: HashMap::new() };
+        let new = || Line { next: 0, seen: Instant::now(), is_waiting: false, last: HashMap::new() };
         let line = lines.entry(key.clone()).or_insert_with(new);
-        line.seen = Instant::now();
+        (line.seen, line.is_waiting) = (Instant::now(), next.is_some());
         if let Some(next) = next {
             line.next = next;
             line.last.retain(|_, last| *last >= next);
@@ -123,14 +127,12 @@ impl Engine {
         }
         for (queue, priority, user) in lines {
             let key = (queue.to_owned(), priority);
-            if turns.is_fresh(&key) && turns.knows(&key, user) {
-                continue;
+            if !turns.is_fresh(&key) {
+                let next = self.inner.store.turn_next(key.0.clone(), priority).await?;
+                turns.see(&key, next, now);
             }
-            let next = self.inner.store.turn_next(key.0.clone(), priority).await?;
-            turns.see(&key, next, now);
             // What they brought before this process knew them still waits before what they bring now.
-            if next.is_some()
-                && !turns.knows(&key, user)
+            if turns.lacks(&key, user)
                 && let Some(last) = self.inner.store.turn_last(user, key.0.clone(), priority).await?
             {
                 turns.remember(&key, user, last);

@@ -36,18 +36,21 @@ fn state(schedule: &Schedule) -> (&'static str, Tone) {
     }
 }
 
-/// `weekly days [1,3,5], time 14:30:00`
+/// `every 5 minutes`, `cron 0 9 * * MON-FRI`, `weekly days [1,3,5], time 14:30:00`
 fn plan(schedule: &Schedule) -> String {
     let text = schedule.schedule_config.get();
-    let config = match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
-        Ok(fields) => {
-            let word =
-                |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            fields.iter().map(|(key, value)| format!("{key} {}", word(value))).collect::<Vec<_>>().join(", ")
-        }
-        Err(_) => brief(text),
+    let Ok(fields) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) else {
+        return format!("{} {}", schedule.schedule_type, brief(text));
     };
-    format!("{} {config}", schedule.schedule_type).trim_end().to_owned()
+    let word = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let (Some(interval), Some(unit)) = (fields.get("interval"), fields.get("unit")) {
+        return format!("every {} {}", word(interval), word(unit));
+    }
+    if let Some(expression) = fields.get("cron_expression") {
+        return format!("cron {}", word(expression));
+    }
+    let config: Vec<_> = fields.iter().map(|(key, value)| format!("{key} {}", word(value))).collect();
+    format!("{} {}", schedule.schedule_type, config.join(", ")).trim_end().to_owned()
 }
 
 /// All that matters of one schedule, a line for each fact.

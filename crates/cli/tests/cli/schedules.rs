@@ -21,7 +21,7 @@ fn a_schedule_lives_and_fires() {
     let paused = home.say(&format!("schedule pause {id} --json")).with_status(0).json();
     assert_eq!((&paused["enabled"], &paused["next_run_at"]), (&json!(false), &json!(null)));
     let said = home.say(&format!("schedule get {id}")).with_status(0).out;
-    assert!(said.contains("state      paused") && said.contains("interval 1, unit seconds"), "{said}");
+    assert!(said.contains("state      paused") && said.contains("every 1 seconds"), "{said}");
     let table = home.say("schedule list --paused").with_status(0).out;
     assert!(table.contains("tick") && table.contains("paused"), "{table}");
     let ticks = home.say(&format!("schedule ticks {id}")).with_status(0).out;
