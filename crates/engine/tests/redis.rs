@@ -250,3 +250,44 @@ async fn who_watches_on_one_server_hears_of_what_happens_on_another() {
     assert_eq!(states.last(), Some(&"succeeded"), "{states:?}");
     two.shutdown.cancel();
 }
+
+/// What a task can be told holds whoever takes it in and whoever runs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn limits_pauses_turns_and_the_cache_hold_across_engines() {
+    const MOST: u64 = 3;
+    const KEYED: usize = 300;
+    let (Some(database), Some(redis)) = (taskloom_testkit::postgres(), or_skip("Redis", Redis::start()))
+    else {
+        return;
+    };
+    let two = Two::start(&database.fresh_database(), &redis.url()).await;
+    two.until_connected().await;
+    two.work(4).await;
+    let [a, b] = &two.engines;
+    let keyed = SubmitTask { concurrency_key: Some("gpu".into()), concurrency_limit: Some(3), ..noop() };
+    for engine in [a, b] {
+        engine.submit_batch(&USER, vec![keyed.clone(); KEYED / 2], None).await.unwrap();
+    }
+    while two.ended.load(Ordering::SeqCst) < KEYED {
+        let limits = a.limits(None, 10).await.unwrap();
+        assert!(u64::from(limits[0].held) <= MOST, "{limits:?}");
+        let depth = a.store().task_depth().await.unwrap();
+        assert!(depth.running <= MOST, "{depth:?}");
+    }
+    let rate_limit = Some(taskloom_protocol::RateLimit { count: 5, seconds: 0.2 });
+    let rated = SubmitTask { rate_key: Some("api".into()), rate_limit, ..noop() };
+    b.submit_batch(&USER, vec![rated; 15], None).await.unwrap();
+    two.until(KEYED + 15).await;
+    a.pause_queue("default").await.unwrap();
+    b.submit_batch(&USER, vec![noop(); 10], None).await.unwrap();
+    b.resume_queue("default").await.unwrap();
+    two.until(KEYED + 25).await;
+    let cached = SubmitTask { cache_ttl: Some(60.0), ..noop() };
+    let (one, other) =
+        tokio::join!(a.submit(&USER, cached.clone(), None), b.submit(&USER, cached.clone(), None));
+    assert_eq!(one.unwrap().task.id, other.unwrap().task.id, "one run answers both");
+    two.until(KEYED + 26).await;
+    assert_eq!(two.ran.lock().unwrap().len(), KEYED + 26);
+    assert_eq!(a.store().check().await.unwrap(), vec![]);
+    two.shutdown.cancel();
+}
