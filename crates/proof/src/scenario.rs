@@ -60,13 +60,13 @@ pub struct Scenario {
     pub name: &'static str,
     /// The guards that are there.
     pub guards: Guards,
-    /// Its tasks, up to [`TASKS`].
+    /// Its tasks, up to `TASKS`.
     pub tasks: Vec<Plan>,
-    /// Parent and child, up to [`EDGES`].
+    /// Parent and child, up to `EDGES`.
     pub edges: Vec<(usize, usize)>,
     /// Each is tried.
     pub policies: Vec<ParentPolicy>,
-    /// Workers with a slot each, up to [`WORKERS`].
+    /// Workers with a slot each, up to `WORKERS`.
     pub workers: usize,
     /// Transactions open at once.
     pub open: usize,
