@@ -15,7 +15,7 @@ const STEP: u32 = 1_000;
 
 /// Forget ended tasks that are past their retention; for admins
 ///
-/// The servers do this by themselves every ten minutes. What is past its retention the section [retention] of their
+/// The servers do this by themselves every ten minutes. What is past its retention the section `retention` of their
 /// configuration says.
 #[derive(Debug, Args)]
 #[command(

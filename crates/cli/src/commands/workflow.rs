@@ -35,7 +35,7 @@ pub(crate) struct WorkflowCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Submit a workflow: {"name": …, "tasks": [{"key": …, "task": …, "depends_on": [keys]}, …]}
+    /// Submit a workflow: `{"name": …, "tasks": [{"key": …, "task": …, "depends_on": [keys]}, …]}`
     #[command(after_help = format!("Examples:\n  taskloom workflow submit nightly.json\n  \
         generate | taskloom workflow submit - --watch\n  \
         id=$(taskloom workflow submit nightly.json --json | jq -r .id)\n\n{EXIT_HELP}"))]
