@@ -41,6 +41,8 @@ fuzz() { # NAME, then options
 
 # In an order in which no call ends the session that the next one needs.
 fuzz tasks --include-path-regex '/(tasks|workers|api-keys|health)' --header "Authorization: Bearer $token" "$@"
+fuzz "schedules, workflows, queues and what ended" --include-path-regex '/(schedules|workflows|queues|limits|dead-letters|cache|admin)' \
+  --header "Authorization: Bearer $token" "$@"
 fuzz "the worker protocol" --include-path-regex '/worker/' --header "Authorization: Bearer $worker" "$@"
 fuzz "logins, without credentials" --include-path-regex '/auth/' "$@"
 fuzz users --include-path-regex '/users' --header "Authorization: Bearer $token" "$@"
