@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::permission::{Reader, Writer};
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Query, in_range};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -64,10 +64,7 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Json<CachePage>> {
     let ListQuery { handler, signature, all, limit, cursor } = query;
-    let limit = limit.unwrap_or(50);
-    if !(1..=500).contains(&limit) {
-        return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 500")));
-    }
+    let limit = in_range("limit", limit.unwrap_or(50), 1, 500)?;
     let query = checked(&caller, handler, signature, all)?;
     Ok(Json(app.engine.cache_list(&caller, query, cursor.as_deref(), limit).await?))
 }

@@ -251,3 +251,11 @@ fn too_large(limit: usize) -> ApiError {
 fn broken() -> ApiError {
     ApiError::new(Code::Malformed, "the body broke off")
 }
+
+/// A number of a query, if it is in its range.
+pub(crate) fn in_range(field: &str, value: u32, least: u32, most: u32) -> ApiResult<u32> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(ApiError::field(FieldError::query(field, "out_of_range", format!("{least} to {most}"))))
+}

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use taskloom_protocol::{
-    FieldError, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
+    RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
 };
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::permission::{Reader, Writer};
-use crate::extract::{IdempotencyKey, Json, LargeJson, OptionalJson, Path, Query, json_response};
-use crate::problem::{ApiError, ApiResult};
+use crate::extract::{IdempotencyKey, Json, LargeJson, OptionalJson, Path, Query, in_range, json_response};
+use crate::problem::ApiResult;
 use crate::state::App;
 
 /// Workflows on a page unless the client says otherwise, and at most.
@@ -76,10 +76,7 @@ async fn list(
     Reader(caller): Reader,
     Query(query): Query<ListQuery>,
 ) -> ApiResult<Json<WorkflowPage>> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::field(FieldError::query("limit", "out_of_range", format!("1 to {MOST}"))));
-    }
+    let limit = in_range("limit", query.limit.unwrap_or(LIMIT), 1, MOST)?;
     Ok(Json(app.engine.workflows(&caller, query.cursor.as_deref(), limit).await?))
 }
 

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
-use crate::extract::{Json, Path, Query};
+use crate::extract::{Json, Path, Query, in_range};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -128,10 +128,7 @@ pub(super) async fn preview(
 }
 
 fn page(limit: Option<u32>, cursor: Option<String>) -> ApiResult<SchedulePageSpec> {
-    let limit = limit.unwrap_or(LIMIT);
-    if !(1..=MOST).contains(&limit) {
-        return Err(ApiError::field(FieldError::query("limit", "out_of_range", format!("1 to {MOST}"))));
-    }
+    let limit = in_range("limit", limit.unwrap_or(LIMIT), 1, MOST)?;
     Ok(SchedulePageSpec { limit, cursor })
 }
 

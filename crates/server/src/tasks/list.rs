@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
-use crate::extract::{Json, Query};
+use crate::extract::{Json, Query, in_range};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -175,13 +175,6 @@ impl ListQuery {
             descending: self.order_desc.unwrap_or(true),
         })
     }
-}
-
-fn in_range(field: &str, value: u32, least: u32, most: u32) -> ApiResult<u32> {
-    if (least..=most).contains(&value) {
-        return Ok(value);
-    }
-    Err(ApiError::field(FieldError::query(field, "out_of_range", format!("{least} to {most}"))))
 }
 
 /// No field of a task is longer, so no longer filter finds one.

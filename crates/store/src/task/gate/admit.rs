@@ -41,7 +41,6 @@ impl Gate {
 /// One who waits at the gate.
 struct Waiting {
     id: TaskId,
-    before: Life,
     after: Life,
     place: Place,
     ties: Ties,
@@ -141,7 +140,7 @@ async fn waiting(tx: &mut Tx, name: &str, limit: Limit, most: u32) -> Result<Vec
         };
         let step = next(&before, &rules, Action::Admit, Timestamp::MIN, 0.0);
         if let Ok(Effect::Become(after)) = step.map(|step| step.effect) {
-            found.push(Waiting { id, before, after, place, ties });
+            found.push(Waiting { id, after, place, ties });
         }
     }
     Ok(found)
@@ -152,7 +151,6 @@ async fn enter_all(tx: &mut Tx, admitted: &[Waiting]) -> Result<Vec<String>> {
     let mut ready: Vec<Param<'_>> = Vec::with_capacity(admitted.len() * 7);
     let mut further: Vec<Uuid> = Vec::new();
     for task in admitted {
-        debug_assert_eq!(task.before.epoch, task.after.epoch);
         if task.after.phase == Phase::Ready {
             ready.extend(ready_row(task.id, &task.place, &task.after));
         } else {
