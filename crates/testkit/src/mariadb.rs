@@ -8,6 +8,9 @@ use crate::supervisor::{Server, Supervisor};
 use crate::tls::Certificates;
 use crate::{Settings, port, program, random};
 
+/// The variable that names another server program than the one installed: a MySQL, or another version.
+pub const MYSQLD: &str = "TASKLOOM_TEST_MYSQLD";
+
 const USER: &str = "taskloom";
 const DATABASE: &str = "test";
 
@@ -39,7 +42,10 @@ impl MariaDb {
 
     fn start_on(port: u16, settings: Settings, tls: bool) -> Result<Self, String> {
         let folders = || ["/usr/sbin", "/usr/local/sbin", "/usr/libexec"].map(PathBuf::from).to_vec();
-        let daemon = program::need_or_install(&["mariadbd", "mysqld"], folders, "mariadb-server")?;
+        let daemon = match std::env::var_os(MYSQLD) {
+            Some(file) => file.into(),
+            None => program::need_or_install(&["mariadbd", "mysqld"], folders, "mariadb-server")?,
+        };
         let client = program::need(&["mariadb", "mysql"], &[])?;
 
         let supervisor = Supervisor::new("mariadb", &["mysql"], |folder| Server {

@@ -9,7 +9,7 @@ use crate::tx::Tx;
 /// PostgreSQL's advisory locks are numbers: this one is "taskloom" in ASCII.
 const NUMBER: i64 = 0x7461_736b_6c6f_6f6d;
 /// MySQL's locks belong to the server, not to a database of it, and their names are short.
-pub(crate) const MYSQL_NAME: &str = "concat('taskloom ', md5(database()))";
+pub(crate) const MYSQL_NAME: &str = "concat('taskloom ', left(sha2(database(), 256), 32))";
 /// How long a program that starts waits for another that migrates.
 const PATIENCE: Duration = Duration::from_secs(120);
 
