@@ -20,6 +20,7 @@ mod id;
 mod inputs;
 mod links;
 mod loops;
+mod progress;
 mod prune;
 mod query;
 mod queues;
@@ -98,6 +99,7 @@ struct Inner {
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: worker_api::Sessions,
+    progresses: progress::Progresses,
     handlers: handlers::Handlers,
     cache_counts: cache::CacheCounts,
     embedded: std::sync::Mutex<std::collections::HashSet<taskloom_model::SessionId>>,
@@ -138,6 +140,7 @@ impl Engine {
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: worker_api::Sessions::default(),
+                progresses: progress::Progresses::default(),
                 handlers: handlers::Handlers::default(),
                 cache_counts: cache::CacheCounts::default(),
                 embedded: std::sync::Mutex::default(),

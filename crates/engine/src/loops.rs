@@ -40,6 +40,7 @@ impl Engine {
         tracker.spawn(self.clone().hear_queues(shutdown.clone()));
         tracker.spawn(self.clone().hear_events(shutdown.clone()));
         tracker.spawn(self.clone().sweep(shutdown.clone()));
+        tracker.spawn(self.clone().write_progress(shutdown.clone()));
         tracker.close();
         tracker
     }

@@ -32,7 +32,9 @@ impl Default for PageSpec {
 impl Engine {
     /// The task.
     pub async fn get(&self, caller: &Caller, id: TaskId) -> Result<Task, EngineError> {
-        self.inner.store.task_get(id, caller.held_to()).await?.ok_or(EngineError::NotFound)
+        let mut task = self.inner.store.task_get(id, caller.held_to()).await?.ok_or(EngineError::NotFound)?;
+        self.inner.progresses.show(&mut task);
+        Ok(task)
     }
 
     /// The task when it has ended, or as it is after `at_most`.

@@ -12,7 +12,7 @@ use taskloom_model::{Finish, Priority, SessionId, State, Timestamp};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
     DrainRequest, FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register,
-    Registered, Spawn, Task, TaskError, TaskEvent, WorkerApi, WorkerError, WorkerInfo, shorten,
+    Registered, Spawn, Task, TaskError, TaskEvent, TaskRef, WorkerApi, WorkerError, WorkerInfo, shorten,
 };
 use taskloom_store::{
     BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, Hint, NewWorker, Note, StoreError,
@@ -31,10 +31,10 @@ const SESSIONS: usize = 10_000;
 
 /// What is known of a worker's boot.
 #[derive(Clone)]
-struct Session {
+pub(crate) struct Session {
     queues: Arc<[String]>,
     handlers: Arc<HashSet<String>>,
-    draining: bool,
+    pub(crate) draining: bool,
     /// When it was heard last, in microseconds.
     heard: Arc<AtomicI64>,
 }
@@ -269,6 +269,24 @@ impl Engine {
         Ok(claims)
     }
 
+    /// Brings news of a worker's tasks to the store; of these tasks they tell progress.
+    pub(crate) async fn write_beat(
+        &self,
+        session: SessionId,
+        items: Vec<BeatItem>,
+        tells: &[TaskRef],
+    ) -> Result<BeatAnswer, WorkerError> {
+        let lease = self.inner.config.lease;
+        let beaten = self.inner.store.task_beat(session, items, lease, self.now()).await;
+        let Some(BeatResult { lost, cancel, drain }) = beaten.map_err(|e| self.failed(&e))? else {
+            self.forget_session(session);
+            return Err(WorkerError::UnknownSession);
+        };
+        let answer = BeatAnswer { lost, cancel, drain };
+        self.inner.progresses.written(session, tells, &answer);
+        Ok(answer)
+    }
+
     fn publish_news(&self, item: &BeatItem) {
         if let Some(progress) = item.progress {
             let detail = item.detail.as_ref().and_then(|d| serde_json::from_str(d.get()).ok());
@@ -313,30 +331,38 @@ impl WorkerApi for Engine {
         self.claim_until(request, std::future::pending()).await
     }
 
-    async fn beat(&self, beat: Beat) -> Result<BeatAnswer, WorkerError> {
+    async fn beat(&self, mut beat: Beat) -> Result<BeatAnswer, WorkerError> {
         check_range("tasks", beat.tasks.len() as u64, 0, 100_000)?;
         for task in &beat.tasks {
             check_news(task.progress, task.detail.as_ref(), &task.logs)?;
         }
-        let now = self.now();
-        self.session(beat.session).await?.hear(now);
+        let session = self.session(beat.session).await?;
+        session.hear(self.now());
+        let progresses = &self.inner.progresses;
+        if let Some(answer) = progresses.keep(&session, &beat) {
+            for task in beat.tasks {
+                self.publish_news(&beat_item(task));
+            }
+            return Ok(answer);
+        }
+        progresses.complete_beat(&mut beat).await;
+        let tells: Vec<TaskRef> = beat
+            .tasks
+            .iter()
+            .filter(|task| task.tells_progress())
+            .map(|BeatTask { id, epoch, .. }| TaskRef { id: *id, epoch: *epoch })
+            .collect();
         let items: Vec<BeatItem> = beat.tasks.into_iter().map(beat_item).collect();
         let watched = self.is_watched();
         let news: Vec<BeatItem> = items.iter().filter(|item| watched && item.has_news()).cloned().collect();
-        let lease = self.inner.config.lease;
-        let beaten = self.inner.store.task_beat(beat.session, items, lease, now).await;
-        let Some(result) = beaten.map_err(|e| self.failed(&e))? else {
-            self.forget_session(beat.session);
-            return Err(WorkerError::UnknownSession);
-        };
-        for item in news.iter().filter(|item| !result.lost.contains(&item.task)) {
+        let answer = self.write_beat(beat.session, items, &tells).await?;
+        for item in news.iter().filter(|item| !answer.lost.contains(&item.task)) {
             self.publish_news(item);
         }
-        let BeatResult { lost, cancel, drain } = result;
-        Ok(BeatAnswer { lost, cancel, drain })
+        Ok(answer)
     }
 
-    async fn finish(&self, request: FinishRequest) -> Result<FinishAnswer, WorkerError> {
+    async fn finish(&self, mut request: FinishRequest) -> Result<FinishAnswer, WorkerError> {
         check_range("tasks", request.tasks.len() as u64, 1, 10_000)?;
         let limits = self.inner.config.limits;
         let watched = self.is_watched();
@@ -344,6 +370,7 @@ impl WorkerApi for Engine {
             check_news(task.progress, task.detail.as_ref(), &task.logs)?;
             check_outcome(&task.outcome, &limits)?;
         }
+        self.inner.progresses.complete_ends(&mut request.tasks).await;
         let items: Vec<FinishItem> = request.tasks.into_iter().map(finish_item).collect();
         let told = items.iter().filter(|item| watched && !item.logs.is_empty());
         let told: Vec<_> = told.map(|item| (item.task, item.logs.clone())).collect();
@@ -399,7 +426,7 @@ fn refusal(error: &EngineError) -> WorkerError {
 
 fn beat_item(task: BeatTask) -> BeatItem {
     let BeatTask { id, epoch, progress, detail, logs } = task;
-    let task = taskloom_protocol::TaskRef { id, epoch };
+    let task = TaskRef { id, epoch };
     BeatItem { task, progress, detail, logs: cut(logs) }
 }
 
@@ -428,7 +455,7 @@ fn finish_item(task: FinishTask) -> FinishItem {
         Outcome::Snooze { delay_ms } => Finish::Snooze(millis(delay_ms)),
         Outcome::Cancelled => Finish::Cancelled,
     };
-    let task = taskloom_protocol::TaskRef { id, epoch };
+    let task = TaskRef { id, epoch };
     FinishItem { task, finish, note, logs: cut(logs), random: rand::random() }
 }
 

@@ -146,6 +146,13 @@ pub struct BeatTask {
     pub logs: Vec<LogLine>,
 }
 
+impl BeatTask {
+    /// Whether it says anything about the progress.
+    pub fn tells_progress(&self) -> bool {
+        self.progress.is_some() || self.detail.is_some()
+    }
+}
+
 /// A heartbeat: renews the leases of the tasks it names.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use crate::tls::Certificates;
 use crate::{Settings, port, program, random};
 
 /// The variable that names another server program than the one installed: a MySQL, or another version.
-pub const MYSQLD: &str = "TASKLOOM_TEST_MYSQLD";
+const MYSQLD: &str = "TASKLOOM_TEST_MYSQLD";
 
 const USER: &str = "taskloom";
 const DATABASE: &str = "test";
