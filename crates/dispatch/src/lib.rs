@@ -8,8 +8,8 @@
 //! |---|---|
 //! | [`Dispatcher`] | what the engine holds: this process's [`Bells`] and one [`Home`] |
 //! | [`StoreHome`] | keeps no hints; names queues to other processes over a [`Wire`] of the store, if there is one |
-//! | [`RedisHome`] | keeps the ids of ready tasks in Redis Streams; is also [`Fanout`] and [`Counters`] |
-//! | [`Alone`] | [`Fanout`] and [`Counters`] of a process that has no others to talk to |
+//! | [`RedisHome`] | keeps the ids of ready tasks in Redis Streams; is also [`Fanout`], [`Counters`] and [`Shelf`] |
+//! | [`Alone`] | [`Fanout`], [`Counters`] and [`Shelf`] of a process that has no others to talk to |
 //!
 //! Another home is another file in `home`; it implements [`Home`] and rings the [`Bells`] it was given.
 
@@ -19,6 +19,7 @@ mod counters;
 mod dispatcher;
 mod fanout;
 mod home;
+mod shelf;
 
 pub use bells::{Bells, Waiter, Wake};
 pub use counters::Counters;
@@ -27,3 +28,4 @@ pub use fanout::{Alone, Fanout};
 pub use home::redis::{RedisConfigError, RedisHome, RedisOptions, UrlError};
 pub use home::store::{StoreHome, Wire};
 pub use home::{Home, Ready, Status, Ticket};
+pub use shelf::Shelf;

@@ -25,6 +25,7 @@ mod prune;
 mod query;
 mod queues;
 mod schedule;
+mod shelf;
 mod steer;
 mod submit;
 mod turns;
@@ -36,7 +37,7 @@ mod workflow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use taskloom_dispatch::{Alone, Counters, Dispatcher, Fanout, Ready};
+use taskloom_dispatch::{Alone, Counters, Dispatcher, Fanout, Ready, Shelf};
 use taskloom_model::{State, TaskId, Ties, UserId};
 use taskloom_protocol::TaskEvent;
 use taskloom_store::{Scope, Stepped, Store};
@@ -88,6 +89,7 @@ struct Inner {
     dispatcher: Dispatcher,
     fanout: Arc<dyn Fanout>,
     counters: Arc<dyn Counters>,
+    shelf: Arc<dyn Shelf>,
     bus: bus::Bus,
     turns: turns::Turns,
     ids: id::Ids,
@@ -110,19 +112,19 @@ struct Inner {
 impl Engine {
     /// An engine that is alone with its store.
     pub fn new(store: Store, config: EngineConfig, clock: Arc<dyn Clock>) -> Self {
-        let (fanout, counters) = (Arc::new(Alone), Arc::new(Alone));
+        let (fanout, counters, shelf) = (Arc::new(Alone), Arc::new(Alone), Arc::new(Alone));
         Self::with_links(
             store,
             config,
             clock,
-            Links { dispatcher: Dispatcher::in_process(), fanout, counters },
+            Links { dispatcher: Dispatcher::in_process(), fanout, counters, shelf },
         )
     }
 
     /// An engine beside others.
     pub fn with_links(store: Store, config: EngineConfig, clock: Arc<dyn Clock>, links: Links) -> Self {
         store.keep_log_lines(config.log_lines);
-        let Links { dispatcher, fanout, counters } = links;
+        let Links { dispatcher, fanout, counters, shelf } = links;
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -131,6 +133,7 @@ impl Engine {
                 dispatcher,
                 fanout,
                 counters,
+                shelf,
                 bus: bus::Bus::default(),
                 turns: turns::Turns::default(),
                 ids: id::Ids::default(),

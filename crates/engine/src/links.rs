@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskloom_dispatch::{Alone, Bells, Counters, Dispatcher, Fanout, RedisHome, StoreHome, Wire};
+use taskloom_dispatch::{Alone, Bells, Counters, Dispatcher, Fanout, RedisHome, Shelf, StoreHome, Wire};
 use taskloom_store::Store;
 
 /// Words to other processes are at least so far apart: what is said meanwhile goes into the next. The first is never late.
@@ -19,6 +19,8 @@ pub struct Links {
     pub fanout: Arc<dyn Fanout>,
     /// Counts what all processes count together.
     pub counters: Arc<dyn Counters>,
+    /// Keeps copies of answers for all processes.
+    pub shelf: Arc<dyn Shelf>,
 }
 
 impl Links {
@@ -30,7 +32,7 @@ impl Links {
         } else {
             Dispatcher::in_process()
         };
-        Self { dispatcher, fanout: Arc::new(Alone), counters: Arc::new(Alone) }
+        Self { dispatcher, fanout: Arc::new(Alone), counters: Arc::new(Alone), shelf: Arc::new(Alone) }
     }
 
     /// Through Redis, which may be away at any time.
@@ -39,6 +41,7 @@ impl Links {
             dispatcher: Dispatcher::new(Arc::<RedisHome>::clone(home), bells),
             fanout: Arc::<RedisHome>::clone(home),
             counters: Arc::<RedisHome>::clone(home),
+            shelf: Arc::<RedisHome>::clone(home),
         }
     }
 }

@@ -231,15 +231,13 @@ impl Engine {
         made: &[Made],
         now: Timestamp,
     ) -> Result<Vec<Task>, EngineError> {
-        let others: Vec<TaskId> = made.iter().filter_map(|made| made.instead()).collect();
-        let others =
-            if others.is_empty() { Vec::new() } else { self.inner.store.task_get_answers(others).await? };
+        let others = self.others(tasks, made).await?;
         let others: HashMap<TaskId, Task> = others.into_iter().map(|task| (task.id, task)).collect();
         let mut answer = Vec::with_capacity(made.len());
         for (task, made) in tasks.iter().zip(made) {
             let mut told = match *made {
                 Made::New(life) | Made::Replacing(life, _) => fresh(task, &life, now),
-                Made::Existing(id) | Made::Answered(id, _) => {
+                Made::Existing(id) | Made::Answered(id, ..) => {
                     others.get(&id).cloned().ok_or(EngineError::NotFound)?
                 }
             };
@@ -247,7 +245,7 @@ impl Engine {
                 Made::New(_) => {}
                 Made::Replacing(_, old) => told.replaced = Some(old),
                 Made::Existing(_) => told.deduplicated_by = Some(Duplicate::UniqueKey),
-                Made::Answered(_, outcome) => told.cache = Some(outcome),
+                Made::Answered(_, outcome, _) => told.cache = Some(outcome),
             }
             if task.cache.is_some() {
                 let outcome = *told.cache.get_or_insert(CacheOutcome::Miss);
@@ -256,6 +254,20 @@ impl Engine {
             answer.push(told);
         }
         Ok(answer)
+    }
+
+    /// The tasks that are there instead of new ones.
+    async fn others(&self, tasks: &[NewTask], made: &[Made]) -> Result<Vec<Task>, EngineError> {
+        if let ([task], [Made::Answered(id, CacheOutcome::Hit, Some(at))]) = (tasks, made)
+            && let Some(cache) = &task.cache
+        {
+            return self.hit(*id, *at, cache.ttl).await;
+        }
+        let others: Vec<TaskId> = made.iter().filter_map(|made| made.instead()).collect();
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.inner.store.task_get_answers(others).await?)
     }
 
     async fn replayed(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, EngineError> {

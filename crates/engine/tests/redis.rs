@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use taskloom_dispatch::{Bells, RedisHome, RedisOptions};
-use taskloom_engine::{Caller, Engine, EngineConfig, Links, SystemClock, TaskFilter};
+use taskloom_dispatch::{Bells, RedisHome, RedisOptions, Shelf};
+use taskloom_engine::{CacheQuery, Caller, Engine, EngineConfig, Links, SystemClock, TaskFilter};
+use taskloom_model::CacheOutcome;
 use taskloom_protocol::{
-    ClaimRequest, FinishRequest, FinishTask, Outcome, Register, SubmitTask, TaskEvent, WorkerApi,
+    ClaimRequest, FinishRequest, FinishTask, Outcome, Register, SubmitTask, Task, TaskEvent, WorkerApi,
 };
 use taskloom_store::{Store, StoreOptions};
 use taskloom_testkit::{Redis, or_skip};
@@ -289,5 +290,48 @@ async fn limits_pauses_turns_and_the_cache_hold_across_engines() {
     two.until(KEYED + 26).await;
     assert_eq!(two.ran.lock().unwrap().len(), KEYED + 26);
     assert_eq!(a.store().check().await.unwrap(), vec![]);
+    two.shutdown.cancel();
+}
+
+/// Redis keeps copies of hits; whether a call is one, the database says each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hits_are_read_from_redis_and_decided_by_the_database() {
+    let (Some(database), Some(redis)) = (taskloom_testkit::postgres(), or_skip("Redis", Redis::start()))
+    else {
+        return;
+    };
+    let two = Two::start(&database.fresh_database(), &redis.url()).await;
+    two.until_connected().await;
+    two.work(2).await;
+    let [a, b] = &two.engines;
+    let call = || SubmitTask { cache_ttl: Some(60.0), ..noop() };
+    let made = a.submit(&USER, call(), None).await.unwrap().task;
+    two.until(1).await;
+    let ended = a.get(&USER, made.id).await.unwrap();
+    let key = format!("{}:{}", made.id, ended.completed_at.unwrap().as_micros());
+    assert_eq!(two.homes[0].shelf_get(&key).await, None, "nobody asked yet");
+
+    let json = |task: &Task| serde_json::to_value(task).unwrap();
+    let from_database = b.submit(&USER, call(), None).await.unwrap().task;
+    assert_eq!((from_database.id, from_database.cache), (made.id, Some(CacheOutcome::Hit)));
+    let copy = two.homes[0].shelf_get(&key).await.unwrap();
+    let from_redis = a.submit(&USER, call(), None).await.unwrap().task;
+    assert_eq!(json(&from_redis), json(&from_database));
+    // Whoever is answered with this was answered from there.
+    let marked = Task { name: Some("from redis".into()), ..serde_json::from_slice(&copy).unwrap() };
+    let put = async |bytes| two.homes[0].shelf_put(&key, bytes, Duration::from_secs(60)).await;
+    put(serde_json::to_vec(&marked).unwrap()).await;
+    assert_eq!(b.submit(&USER, call(), None).await.unwrap().task.name.as_deref(), Some("from redis"));
+    put(b"{not a task".to_vec()).await;
+    assert_eq!(json(&b.submit(&USER, call(), None).await.unwrap().task), json(&from_database));
+
+    put(serde_json::to_vec(&marked).unwrap()).await;
+    a.cache_purge(&USER, CacheQuery::default()).await.unwrap();
+    let next = b.submit(&USER, call(), None).await.unwrap().task;
+    assert_ne!(next.id, made.id, "what was purged is not served, copy or not");
+    two.until(2).await;
+    redis.stop();
+    let without = b.submit(&USER, call(), None).await.unwrap().task;
+    assert_eq!((without.id, without.cache), (next.id, Some(CacheOutcome::Hit)), "without Redis as well");
     two.shutdown.cancel();
 }

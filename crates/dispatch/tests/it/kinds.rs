@@ -6,9 +6,9 @@ use taskloom_testkit::{Redis, or_skip};
 
 use crate::support::{Process, normal, numbers, options, queues, ready, until, wake};
 
-/// Hints, wake-ups in another process, acknowledgements, events and counters.
+/// Hints, wake-ups in another process, acknowledgements, events, counters and copies.
 async fn everything_works(options: &RedisOptions) {
-    use taskloom_dispatch::Counters as _;
+    use taskloom_dispatch::{Counters as _, Shelf as _};
 
     let (here, there) = (Process::connected(options).await, Process::connected(options).await);
     let waiter = there.dispatcher.listen(&queues(&["q7"]));
@@ -32,6 +32,8 @@ async fn everything_works(options: &RedisOptions) {
     let key = uuid::Uuid::new_v4().to_string();
     assert_eq!(here.home.count(&key, std::time::Duration::from_secs(60)).await, Some(1));
     assert_eq!(there.home.count(&key, std::time::Duration::from_secs(60)).await, Some(2));
+    here.home.shelf_put(&key, b"copy".to_vec(), std::time::Duration::from_secs(60)).await;
+    assert_eq!(there.home.shelf_get(&key).await.as_deref(), Some(&b"copy"[..]));
     there.home.close().await;
 }
 

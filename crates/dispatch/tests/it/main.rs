@@ -10,4 +10,5 @@ mod order;
 mod outage;
 mod refusal;
 mod share;
+mod shelf;
 mod support;

@@ -207,8 +207,8 @@ pub enum Made {
     Replacing(Life, TaskId),
     /// This task has its unique key.
     Existing(TaskId),
-    /// This task answers the call: it succeeded, or works on it.
-    Answered(TaskId, CacheOutcome),
+    /// This task answers the call: it succeeded at that time, or works on it.
+    Answered(TaskId, CacheOutcome, Option<Timestamp>),
 }
 
 impl Made {
@@ -224,7 +224,7 @@ impl Made {
     pub fn instead(self) -> Option<TaskId> {
         match self {
             Self::New(_) | Self::Replacing(..) => None,
-            Self::Existing(id) | Self::Answered(id, _) => Some(id),
+            Self::Existing(id) | Self::Answered(id, ..) => Some(id),
         }
     }
 }
@@ -328,7 +328,7 @@ pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<Submi
     for (task, verdict) in submission.tasks.iter().zip(verdicts) {
         made.push(match verdict {
             Verdict::HasKey(id) => Made::Existing(id),
-            Verdict::Answers(id, outcome) => Made::Answered(id, outcome),
+            Verdict::Answers(id, outcome, ended_at) => Made::Answered(id, outcome, ended_at),
             Verdict::Make { replaces, .. } => {
                 let life = parents::life(task, &ends, now);
                 written.push(Fresh { task, life, at: now });

@@ -198,7 +198,7 @@ fn seed() -> String {
 }
 
 fn times() -> u32 {
-    std::env::var(TIMES).map_or(1, |times| times.parse().expect("a number"))
+    std::env::var(TIMES).map_or(1, |times| times.parse().unwrap())
 }
 
 /// Runs a property on one database, which is made once: each case begins with nothing alive.

@@ -223,7 +223,7 @@ async fn one_call_at_once_runs_once(home: Home) {
         while let Some(made) = callers.join_next().await {
             match made.unwrap() {
                 Made::New(_) => new += 1,
-                Made::Answered(id, CacheOutcome::Joined) => drop(joined.insert(id)),
+                Made::Answered(id, CacheOutcome::Joined, None) => drop(joined.insert(id)),
                 other => panic!("{other:?}"),
             }
         }
@@ -233,32 +233,32 @@ async fn one_call_at_once_runs_once(home: Home) {
     assert_eq!(store.check().await.unwrap(), vec![]);
 }
 
+fn joined(id: Uuid) -> Made {
+    Made::Answered(id, CacheOutcome::Joined, None)
+}
+
+fn hit(id: Uuid, ended_at: u64) -> Made {
+    Made::Answered(id, CacheOutcome::Hit, Some(at(ended_at)))
+}
+
 async fn a_call_is_answered_while_its_result_is_fresh(home: Home) {
     let store = home.open().await;
     register(&store).await;
     let first = call("s", 10);
     let id = first.id;
     assert!(matches!(one(&store, first, 1).await, Made::New(_)));
-    assert_eq!(
-        one(&store, call("s", 10), 90).await,
-        Made::Answered(id, CacheOutcome::Joined),
-        "however long it takes"
-    );
+    assert_eq!(one(&store, call("s", 10), 90).await, joined(id), "however long it takes");
     end_all(&store, Finish::Success, 100).await;
-    assert_eq!(one(&store, call("s", 10), 109).await, Made::Answered(id, CacheOutcome::Hit));
-    assert_eq!(
-        one(&store, call("s", 10), 118).await,
-        Made::Answered(id, CacheOutcome::Hit),
-        "its time began anew"
-    );
+    assert_eq!(one(&store, call("s", 10), 109).await, hit(id, 100));
+    assert_eq!(one(&store, call("s", 10), 118).await, hit(id, 100), "its time began anew");
     assert!(matches!(one(&store, call("other", 10), 118).await, Made::New(_)));
     let bobs = NewTask { user_id: Uuid::from_u128(2), ..call("s", 10) };
     assert!(matches!(one(&store, bobs, 118).await, Made::New(_)), "nobody sees another's result");
-    assert_eq!(one(&store, call("s", 5), 119).await, Made::Answered(id, CacheOutcome::Hit));
+    assert_eq!(one(&store, call("s", 5), 119).await, hit(id, 100));
     let late = call("s", 10);
     let late_id = late.id;
     assert!(matches!(one(&store, late, 124).await, Made::New(_)), "the latest call wanted 5 s");
-    assert_eq!(one(&store, call("s", 10), 125).await, Made::Answered(late_id, CacheOutcome::Joined));
+    assert_eq!(one(&store, call("s", 10), 125).await, joined(late_id));
 }
 
 async fn only_success_is_served(home: Home) {
@@ -271,7 +271,7 @@ async fn only_success_is_served(home: Home) {
         assert!(matches!(one(&store, task, 1 + round as u64).await, Made::New(_)));
         end_all(&store, finish, 2 + round as u64).await;
     }
-    assert_eq!(one(&store, call("s", 1_000), 5).await, Made::Answered(id, CacheOutcome::Hit));
+    assert_eq!(one(&store, call("s", 1_000), 5).await, hit(id, 3));
     store.task_delete(id, at(6)).await.unwrap();
     let next = call("s", 1_000);
     id = next.id;
@@ -284,7 +284,7 @@ async fn only_success_is_served(home: Home) {
     assert!(matches!(one(&store, next, 10).await, Made::New(_)), "nobody joins what is about to stop");
     // It succeeds nevertheless; the call is another task's by now.
     store.task_finish(worker(0), vec![success(id, claimed[0].epoch)], at(11)).await.unwrap();
-    assert_eq!(one(&store, call("s", 1_000), 12).await, Made::Answered(next_id, CacheOutcome::Joined));
+    assert_eq!(one(&store, call("s", 1_000), 12).await, joined(next_id));
     assert_eq!(store.check().await.unwrap(), vec![]);
 }
 
@@ -295,12 +295,12 @@ async fn equal_calls_in_one_submission_are_one_task(home: Home) {
     let first = tasks[0].id;
     let SubmitOutcome::Done { made, .. } = submit(&store, tasks, 1).await else { panic!("refused") };
     assert!(matches!((made[0], made[1]), (Made::New(_), Made::New(_))));
-    assert_eq!(made[2..], [Made::Answered(first, CacheOutcome::Joined); 2]);
+    assert_eq!(made[2..], [joined(first); 2]);
     assert_eq!(end_all(&store, Finish::Success, 2).await, 2);
     let SubmitOutcome::Done { made, .. } = submit(&store, vec![call("b", 10), call("a", 10)], 3).await else {
         panic!("refused")
     };
-    assert_eq!(made[1], Made::Answered(first, CacheOutcome::Hit));
+    assert_eq!(made[1], hit(first, 2));
     // Batches that name the same calls the other way round end all the same.
     let mut callers = JoinSet::new();
     for number in 0..8_u64 {

@@ -48,6 +48,11 @@ impl Keys {
         format!("{{{}:count:{}}}", self.prefix, escaped(key))
     }
 
+    /// A copy. As with counters, the brace at the end keeps it apart from streams.
+    pub(super) fn shelf(&self, key: &str) -> String {
+        format!("{{{}:shelf:{}}}", self.prefix, escaped(key))
+    }
+
     /// A key that never exists, to try a write on.
     pub(super) fn probe(&self) -> String {
         format!("{{{}:probe}}", self.prefix)

@@ -21,6 +21,7 @@ mod presence;
 mod rounds;
 mod secret;
 mod shared;
+mod shelving;
 mod supervisor;
 mod take;
 mod trouble;

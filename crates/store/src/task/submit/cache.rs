@@ -37,6 +37,8 @@ pub(super) struct Look {
     pub(super) noted: Option<TaskId>,
     /// How that one answers.
     pub(super) answer: CacheOutcome,
+    /// When it ended.
+    pub(super) ended_at: Option<Timestamp>,
 }
 
 /// Locks the row of the call, if there is one.
@@ -54,10 +56,11 @@ pub(super) async fn look(tx: &mut Tx, task: &NewTask, key: &CacheKey, now: Times
          LEFT JOIN outcomes o ON o.id = c.task_id WHERE c.user_id = ? AND c.signature = ?";
     let read = |row: &mut Row<'_>| {
         let (noted, cached) = (row.next()?, read_cached(row)?);
-        Ok(Look { noted: Some(noted), answer: cached.answer(now) })
+        let ended_at = cached.end.map(|(_, at)| at);
+        Ok(Look { noted: Some(noted), answer: cached.answer(now), ended_at })
     };
     let found = tx.row(sql, params![task.user_id, &key.signature], read).await?;
-    Ok(found.unwrap_or(Look { noted: None, answer: CacheOutcome::Miss }))
+    Ok(found.unwrap_or(Look { noted: None, answer: CacheOutcome::Miss, ended_at: None }))
 }
 
 fn read_cached(row: &mut Row<'_>) -> Result<Cached> {

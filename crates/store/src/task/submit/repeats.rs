@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     /// Another task has its unique key.
     HasKey(TaskId),
     /// Another task answers its call.
-    Answers(TaskId, CacheOutcome),
+    Answers(TaskId, CacheOutcome, Option<Timestamp>),
 }
 
 /// Decides upon every task; writes nothing, so that all may still be refused.
@@ -106,14 +106,14 @@ async fn decide_one(
     now: Timestamp,
 ) -> Result<std::result::Result<Verdict, Rejected>> {
     if let Some(id) = own.call(task) {
-        return Ok(Ok(Verdict::Answers(id, CacheOutcome::Joined)));
+        return Ok(Ok(Verdict::Answers(id, CacheOutcome::Joined, None)));
     }
     let mut call_of = None;
     if let Some(key) = &task.cache {
         let found = cache::look(tx, task, key, now).await?;
         match (found.noted, found.answer) {
             (Some(id), CacheOutcome::Hit | CacheOutcome::Joined) => {
-                return Ok(Ok(Verdict::Answers(id, found.answer)));
+                return Ok(Ok(Verdict::Answers(id, found.answer, found.ended_at)));
             }
             (noted, _) => call_of = noted,
         }
@@ -172,7 +172,7 @@ pub(super) async fn take(tx: &mut Tx, tasks: &[NewTask], verdicts: &[Verdict], n
     for (key, (task, verdict)) in calls {
         match *verdict {
             Verdict::Make { call_of, .. } => cache::take(tx, task, key, call_of, now).await?,
-            Verdict::Answers(id, _) => cache::refresh(tx, task, key, id, now).await?,
+            Verdict::Answers(id, ..) => cache::refresh(tx, task, key, id, now).await?,
             Verdict::HasKey(_) => {}
         }
     }
