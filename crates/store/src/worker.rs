@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use taskloom_model::{Action, MAP_QUEUE, SessionId, TaskId, Timestamp};
+use taskloom_model::{MAP_QUEUE, SessionId, TaskId, Timestamp};
 use taskloom_protocol::{Artifact, Register, TaskRef, WorkerInfo};
 
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::params;
-use crate::task::{Request, Stepped, step};
+use crate::task::Stepped;
 
 /// A worker that introduces itself.
 #[derive(Debug, Clone)]
@@ -82,21 +82,21 @@ impl Store {
 
     /// Notes that a worker has left, and takes back what it still holds.
     pub async fn worker_leave(&self, session: SessionId, now: Timestamp) -> Result<Vec<Stepped>> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                tx.exec("UPDATE workers SET left_at = ? WHERE session = ?", params![now, session]).await?;
-                let sql = "SELECT id, epoch FROM running WHERE session = ?";
-                let held = tx.rows(sql, params![session], |row| Ok((row.next()?, row.next()?))).await?;
-                let mut steps = Vec::new();
-                for (id, epoch) in held {
-                    let request = Request::new(id, Action::Drain { epoch });
-                    // It is held in this very transaction: nobody can have been first.
-                    let _ = step(tx, &request, now, &mut steps).await?;
-                }
-                Ok(steps)
+        let held = self
+            .write(move |tx| {
+                Box::pin(async move {
+                    // From now on it gets no more.
+                    tx.exec("UPDATE workers SET left_at = ? WHERE session = ?", params![now, session])
+                        .await?;
+                    let sql = "SELECT id, epoch FROM running WHERE session = ?";
+                    tx.rows(sql, params![session], |row| Ok(TaskRef { id: row.next()?, epoch: row.next()? }))
+                        .await
+                })
             })
-        })
-        .await
+            .await?;
+        // A worker may hold thousands. Should this be broken off, the rest is taken back when the leases end.
+        let (steps, _) = self.task_drain(session, held, now).await?;
+        Ok(steps)
     }
 
     /// Up to 1,000 workers that have not left, most lately heard first; alive if heard within `lease`.

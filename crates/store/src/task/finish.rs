@@ -12,7 +12,7 @@ use taskloom_protocol::{LogLine, TaskRef};
 use super::beat::append_logs;
 use super::life::{Place, enter};
 use super::note::Note;
-use super::step::{Request, Stepped, follow, step};
+use super::step::{Request, Stepped, follow, step_alone};
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::sql::params;
@@ -45,9 +45,11 @@ impl Store {
     pub async fn task_finish(
         &self,
         session: SessionId,
-        items: Vec<FinishItem>,
+        mut items: Vec<FinishItem>,
         now: Timestamp,
     ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
+        // Everybody locks in the order of ids: two transactions never wait for each other.
+        items.sort_by_key(|item| (item.task.id, item.task.epoch));
         let items = Arc::new(items);
         let most_lines = self.most_log_lines();
         self.write(move |tx| {
@@ -69,6 +71,7 @@ impl Store {
                         lost.push(item.task);
                     }
                 }
+                follow(tx, 0, now, &mut steps).await?;
                 Ok((steps, lost))
             })
         })
@@ -112,10 +115,11 @@ async fn drain(
     for task in tasks {
         let request = Request::new(task.id, Action::Drain { epoch: task.epoch });
         let held = holds(tx, session, task).await?;
-        if !held || step(tx, &request, now, &mut steps).await?.is_err() {
+        if !held || step_alone(tx, &request, now, &mut steps).await?.is_err() {
             lost.push(task);
         }
     }
+    follow(tx, 0, now, &mut steps).await?;
     Ok((steps, lost))
 }
 
@@ -142,7 +146,7 @@ async fn finish(
     append_logs(tx, id, &item.logs, most_lines).await?;
     let action = Action::Finish { epoch, finish: item.finish };
     let request = Request { random: item.random, note: item.note.clone(), ..Request::new(id, action) };
-    Ok(step(tx, &request, now, steps).await?.is_ok())
+    Ok(step_alone(tx, &request, now, steps).await?.is_ok())
 }
 
 /// Many common ends at once, for databases across a network.
@@ -156,17 +160,14 @@ async fn succeed_all(
     if items.is_empty() {
         return Ok(());
     }
-    // Everybody locks in the order of ids: two transactions never wait for each other.
     let mut items = items.to_vec();
-    items.sort_unstable_by_key(|item| (item.task.id, item.task.epoch));
     items.dedup_by_key(|item| (item.task.id, item.task.epoch));
     let ended = match tx {
         Tx::Postgres(pg) => postgres::succeed(pg, session, &items, now).await?,
         _ => mysql::succeed(tx, session, &items, now).await?,
     };
-    let first = steps.len();
     steps.extend(ended.into_iter().map(|(id, life, ties)| succeeded(id, life, ties)));
-    follow(tx, first, now, steps).await
+    Ok(())
 }
 
 /// The step of a success. An outcome does not know its queue.
@@ -212,6 +213,5 @@ async fn succeed(
     let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
     enter(tx, id, &place, &life, ties, Some((session, started_at)), &note).await?;
     steps.push(succeeded(id, life, ties));
-    follow(tx, steps.len() - 1, now, steps).await?;
     Ok(true)
 }

@@ -116,6 +116,20 @@ pub(crate) async fn step(
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<std::result::Result<(), StepError>> {
+    let first = steps.len();
+    let taken = step_alone(tx, request, now, steps).await?;
+    follow(tx, first, now, steps).await?;
+    Ok(taken)
+}
+
+/// Takes the step without what follows from it. Whoever takes several lets that follow from all of them at once: limits are
+/// then locked in one order, and children found in one look.
+pub(super) async fn step_alone(
+    tx: &mut Tx,
+    request: &Request,
+    now: Timestamp,
+    steps: &mut Vec<Stepped>,
+) -> Result<std::result::Result<(), StepError>> {
     let Some(standing) = load(tx, request.id).await? else { return Ok(Err(StepError::NotFound)) };
     if !request.scope.sees(&standing) {
         return Ok(Err(StepError::NotFound));
@@ -134,7 +148,7 @@ pub(crate) async fn step(
     let (action, rules) = confine(retry_on, error, life, *rules, request.action, now);
     match next(life, &rules, action, now, request.random) {
         Ok(transition) => {
-            carry_out(tx, request.id, standing, transition, &request.note, now, steps).await?;
+            write_transition(tx, request.id, standing, transition, &request.note, steps).await?;
             Ok(Ok(()))
         }
         Err(refusal) => Ok(Err(StepError::Refused(refusal))),

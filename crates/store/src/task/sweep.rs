@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use taskloom_model::{Action, TaskId, Timestamp};
 
-use super::step::{Request, Stepped, step};
+use super::step::{Request, Stepped, follow, step, step_alone};
 use crate::Store;
 use crate::error::Result;
 use crate::row::{Row, first};
@@ -199,18 +199,20 @@ impl Store {
 
     async fn steps(
         &self,
-        ids: Vec<TaskId>,
+        mut ids: Vec<TaskId>,
         action: impl Fn(TaskId) -> (Action, f64) + Clone + Send + Sync + 'static,
         now: Timestamp,
     ) -> Result<Vec<Stepped>> {
+        ids.sort_unstable();
         self.write(move |tx| {
             Box::pin(async move {
                 let mut steps = Vec::new();
                 for id in ids {
                     let (action, random) = action(id);
                     let request = Request { random, ..Request::new(id, action) };
-                    let _ = step(tx, &request, now, &mut steps).await?;
+                    let _ = step_alone(tx, &request, now, &mut steps).await?;
                 }
+                follow(tx, 0, now, &mut steps).await?;
                 Ok(steps)
             })
         })
