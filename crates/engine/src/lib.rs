@@ -6,6 +6,7 @@
 mod artifact;
 mod bus;
 mod cache;
+mod claim;
 mod clock;
 mod config;
 mod cursor;
@@ -25,6 +26,7 @@ mod prune;
 mod query;
 mod queues;
 mod schedule;
+mod session;
 mod shelf;
 mod steer;
 mod submit;
@@ -100,7 +102,7 @@ struct Inner {
     seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
-    sessions: worker_api::Sessions,
+    sessions: session::Sessions,
     progresses: progress::Progresses,
     handlers: handlers::Handlers,
     cache_counts: cache::CacheCounts,
@@ -142,7 +144,7 @@ impl Engine {
                 schedule_bell: tokio::sync::Notify::new(),
                 seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
-                sessions: worker_api::Sessions::default(),
+                sessions: session::Sessions::default(),
                 progresses: progress::Progresses::default(),
                 handlers: handlers::Handlers::default(),
                 cache_counts: cache::CacheCounts::default(),

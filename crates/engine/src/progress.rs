@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
-use crate::worker_api::Session;
+use crate::session::Session;
 
 /// The store is written once in such a span for a task; less than the SDK's workers leave between their news.
 const EVERY: Duration = Duration::from_millis(150);

@@ -1,81 +1,27 @@
 //! The engine as workers see it, in process or behind the server.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use taskloom_dispatch::Ticket;
-use taskloom_model::{Finish, Priority, SessionId, State, Timestamp};
+use taskloom_model::{Finish, SessionId};
 use taskloom_protocol::{
     Artifact, ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimRequest, Claimed, Code, DrainAnswer,
     DrainRequest, FinishAnswer, FinishRequest, FinishTask, LogLine, Outcome, PROTOCOL_VERSION, Register,
     Registered, Spawn, Task, TaskError, TaskEvent, TaskRef, WorkerApi, WorkerError, WorkerInfo, shorten,
 };
-use taskloom_store::{
-    BeatItem, BeatResult, ClaimSpec, Claims, FinishItem, Hint, NewWorker, Note, StoreError,
-};
+use taskloom_store::{BeatItem, BeatResult, FinishItem, NewWorker, Note, StoreError};
 
+use crate::session::Session;
 use crate::submit::Spawner;
 use crate::worker_check::{check_hello, check_news, check_outcome, check_range};
 use crate::{Caller, Engine, EngineError};
 
-/// The shortest wait for a limit.
-const LEAST: Duration = Duration::from_millis(1);
 /// The longest log line in bytes; the rest is cut.
 const LOG_LINE: usize = 8 << 10;
-/// Sessions remembered in memory; beyond that the store is asked.
-const SESSIONS: usize = 10_000;
-
-/// What is known of a worker's boot.
-#[derive(Clone)]
-pub(crate) struct Session {
-    queues: Arc<[String]>,
-    handlers: Arc<HashSet<String>>,
-    pub(crate) draining: bool,
-    /// When it was heard last, in microseconds.
-    heard: Arc<AtomicI64>,
-}
-
-impl Session {
-    fn new(queues: Vec<String>, handlers: Vec<String>, draining: bool, now: Timestamp) -> Self {
-        let handlers = Arc::new(handlers.into_iter().collect());
-        Self { queues: queues.into(), handlers, draining, heard: Arc::new(AtomicI64::new(now.as_micros())) }
-    }
-
-    fn hear(&self, now: Timestamp) {
-        self.heard.fetch_max(now.as_micros(), Ordering::Relaxed);
-    }
-
-    /// Whether it was silent for so long. One that is stopped would take a task with its last call and sit on it.
-    fn is_silent(&self, span: Duration, now: Timestamp) -> bool {
-        now.since(Timestamp::from_micros(self.heard.load(Ordering::Relaxed))) >= span
-    }
-}
-
-/// The workers this process has heard of.
-#[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<SessionId, Session>>);
-
-impl Sessions {
-    fn get(&self, id: SessionId) -> Option<Session> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
-    }
-
-    fn put(&self, id: SessionId, session: Session) {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if sessions.len() >= SESSIONS {
-            sessions.clear();
-        }
-        sessions.insert(id, session);
-    }
-
-    fn remove(&self, id: SessionId) -> Option<Session> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
-    }
-}
 
 impl Engine {
     /// Says that this worker's boot lives and dies with this process, which has the store to itself.
@@ -111,162 +57,6 @@ impl Engine {
                 detail: "the server's log has the details".into(),
             },
         }
-    }
-
-    /// Lets the next call of the worker ask the store, and its waiting claim come back at once.
-    fn forget_session(&self, session: SessionId) {
-        if let Some(session) = self.inner.sessions.remove(session) {
-            for queue in session.queues.iter() {
-                self.inner.dispatcher.ring(queue, usize::MAX, true);
-            }
-        }
-    }
-
-    async fn session(&self, id: SessionId) -> Result<Session, WorkerError> {
-        if let Some(session) = self.inner.sessions.get(id) {
-            return Ok(session);
-        }
-        let known = self.inner.store.worker_get(id).await.map_err(|e| self.failed(&e))?;
-        let (queues, handlers, draining) = known.ok_or(WorkerError::UnknownSession)?;
-        let session = Session::new(queues, handlers, draining, self.now());
-        self.inner.sessions.put(id, session.clone());
-        Ok(session)
-    }
-
-    /// [`WorkerApi::claim`] that stops waiting when `given_up` ends. A claim that has begun is carried through.
-    pub async fn claim_until(
-        &self,
-        request: ClaimRequest,
-        given_up: impl Future<Output = ()> + Send,
-    ) -> Result<Vec<Claimed>, WorkerError> {
-        let mut given_up = std::pin::pin!(given_up);
-        check_range("limit", u64::from(request.limit), 1, 10_000)?;
-        check_range("wait_ms", u64::from(request.wait_ms), 0, 60_000)?;
-        let deadline = Instant::now() + Duration::from_millis(u64::from(request.wait_ms));
-        self.session(request.session).await?.hear(self.now());
-        let mut ask_store = true;
-        loop {
-            let session = self.session(request.session).await?;
-            // First listen, then look: a task that comes in between rings.
-            let waiter = self.inner.dispatcher.listen(&session.queues);
-            if session.draining || session.is_silent(self.inner.config.lease, self.now()) {
-                return Ok(Vec::new());
-            }
-            let Claims { claimed, expired, cut, wake_at, .. } =
-                self.claim_once(&session, &request, ask_store).await?;
-            if claimed.is_empty() && !expired.is_empty() {
-                // There may be some behind those that were too late.
-                continue;
-            }
-            if cut || claimed.len() == request.limit as usize {
-                // There may be more than this worker can take: pass the wake-up on.
-                for queue in session.queues.iter() {
-                    self.inner.dispatcher.ring(queue, 1, true);
-                }
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !claimed.is_empty() || left.is_zero() {
-                return Ok(claimed);
-            }
-            let patience = wake_at.map_or(Duration::MAX, |at| at.since(self.now()).max(LEAST));
-            tokio::select! {
-                biased;
-                // A queue's rate lets the next start then.
-                () = tokio::time::sleep(patience.min(left)), if wake_at.is_some() => ask_store = true,
-                // Now and then it looks by itself, also where no loop runs.
-                wake = waiter.wait(left.min(self.inner.config.poll * 5)) => ask_store = wake.is_none_or(|w| w.ask_store),
-                () = &mut given_up => return Ok(Vec::new()),
-            }
-        }
-    }
-
-    /// Tasks that the dispatcher hands out; else, if that is worth it, whatever the store has.
-    async fn claim_once(
-        &self,
-        session: &Session,
-        request: &ClaimRequest,
-        ask_store: bool,
-    ) -> Result<Claims, WorkerError> {
-        if let Some(from) = self.inner.turns.look_back() {
-            let claims = self.claim_passed_by(session, request, from).await?;
-            if !claims.claimed.is_empty() {
-                return Ok(claims);
-            }
-            // Hints come in the order of submissions; the store knows whose turn it is.
-            let claims = self.claim_from_store(session, request, Arc::new([])).await?;
-            if !claims.claimed.is_empty() || claims.wake_at.is_some() {
-                return Ok(claims);
-            }
-        }
-        let tickets = self.inner.dispatcher.take(&session.queues, request.limit as usize).await;
-        if !tickets.is_empty() {
-            let hint = |ticket: &Ticket| Hint { queue: Arc::clone(&ticket.ready.queue), id: ticket.ready.id };
-            let claims = self.claim_from_store(session, request, tickets.iter().map(hint).collect()).await;
-            // Whatever came of it: should the store not answer, the sweep finds them again.
-            self.inner.dispatcher.done(tickets);
-            let claims = claims?;
-            if !claims.claimed.is_empty() || claims.wake_at.is_some() {
-                return Ok(claims);
-            }
-        }
-        if ask_store {
-            self.claim_from_store(session, request, Arc::new([])).await
-        } else {
-            Ok(Claims::default())
-        }
-    }
-
-    /// Tasks of lower priority, the last queue first, that wait for long while more urgent ones go before them.
-    async fn claim_passed_by(
-        &self,
-        session: &Session,
-        request: &ClaimRequest,
-        from: Priority,
-    ) -> Result<Claims, WorkerError> {
-        let before = self.now().minus(self.inner.config.aging);
-        let queues = Arc::clone(&session.queues);
-        let found = self.inner.store.task_overdue(queues, from, before, request.limit).await;
-        let hints = found.map_err(|e| self.failed(&e))?;
-        if hints.is_empty() {
-            return Ok(Claims::default());
-        }
-        self.claim_from_store(session, request, hints.into()).await
-    }
-
-    async fn claim_from_store(
-        &self,
-        session: &Session,
-        request: &ClaimRequest,
-        hints: Arc<[Hint]>,
-    ) -> Result<Claims, WorkerError> {
-        let spec = ClaimSpec {
-            session: request.session,
-            queues: Arc::clone(&session.queues),
-            handlers: Arc::clone(&session.handlers),
-            limit: request.limit,
-            lease: self.inner.config.lease,
-            now: self.now(),
-            hints,
-        };
-        let mut claims = self.inner.store.task_claim(spec).await.map_err(|e| self.failed(&e))?;
-        if claims.unknown {
-            self.inner.sessions.remove(request.session);
-            return Err(WorkerError::UnknownSession);
-        }
-        self.fill_inputs(request.session, &mut claims).await;
-        self.announce(&claims.expired);
-        if self.is_watched() {
-            for task in &claims.claimed {
-                let (state, attempt) = (State::Running, task.attempt);
-                self.publish(task.id, || TaskEvent::State {
-                    state,
-                    status: state.status(),
-                    reason: None,
-                    attempt,
-                });
-            }
-        }
-        Ok(claims)
     }
 
     /// Brings news of a worker's tasks to the store; of these tasks they tell progress.
