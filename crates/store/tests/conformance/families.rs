@@ -15,9 +15,7 @@ use uuid::Uuid;
 
 use crate::databases::{Home, on_every_database};
 use crate::lives::{finish, property, rules};
-use crate::support::{
-    GRACE, LEASE, RANDOM, at, blocking, claim_of, new_task, register, submit, worker,
-};
+use crate::support::{GRACE, LEASE, RANDOM, at, blocking, claim_of, new_task, register, submit, worker};
 
 on_every_database! { a_parent_and_its_child_live_what_the_model_decides }
 
