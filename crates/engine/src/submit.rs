@@ -26,6 +26,13 @@ pub struct Submitted {
     pub created: bool,
 }
 
+impl From<Task> for Submitted {
+    fn from(task: Task) -> Self {
+        let is_answered = matches!(task.cache, Some(CacheOutcome::Hit | CacheOutcome::Joined));
+        Self { created: task.deduplicated_by.is_none() && !is_answered, task }
+    }
+}
+
 /// The running task on whose behalf others are submitted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spawner {
@@ -49,9 +56,7 @@ impl Engine {
         idempotency_key: Option<&str>,
     ) -> Result<Submitted, EngineError> {
         let mut tasks = self.submit_all(caller, vec![task], idempotency_key, None, false).await?;
-        let task = tasks.pop().ok_or(EngineError::NotFound)?;
-        let is_answered = matches!(task.cache, Some(CacheOutcome::Hit | CacheOutcome::Joined));
-        Ok(Submitted { created: task.deduplicated_by.is_none() && !is_answered, task })
+        tasks.pop().map(Submitted::from).ok_or(EngineError::NotFound)
     }
 
     /// Submits many tasks, all or none; gives them in order.
@@ -97,11 +102,23 @@ impl Engine {
         self.take_turns(&mut made, now).await?;
         let tasks: Arc<[NewTask]> = made.into();
         let submission = Submission { tasks: Arc::clone(&tasks), idempotency, now };
-        match self.send(submission, spawner).await? {
+        let outcome = self.send(submission, spawner).await?;
+        self.conclude(outcome, &tasks, now, batch).await
+    }
+
+    /// Announces what came of a submission, and gives its tasks as they are.
+    pub(crate) async fn conclude(
+        &self,
+        outcome: SubmitOutcome,
+        tasks: &[NewTask],
+        now: Timestamp,
+        batch: bool,
+    ) -> Result<Vec<Task>, EngineError> {
+        match outcome {
             SubmitOutcome::Done { made, steps } => {
-                self.announce_new(&tasks, &made);
+                self.announce_new(tasks, &made);
                 self.announce(&steps);
-                self.answer(&tasks, &made, now).await
+                self.answer(tasks, &made, now).await
             }
             SubmitOutcome::Replayed(ids) => self.replayed(ids).await,
             SubmitOutcome::Rejected(Rejected::IdempotencyMismatch) => Err(EngineError::IdempotencyMismatch),

@@ -22,7 +22,7 @@ impl Default for Limits {
 }
 
 /// The longest delay or time limit in seconds: ten years.
-const MAX_SECONDS: f64 = 315_360_000.0;
+pub(crate) const MAX_SECONDS: f64 = 315_360_000.0;
 
 impl SubmitTask {
     /// Every rule that a field breaks; empty if none.

@@ -37,8 +37,8 @@ pub use prune::{PruneAnswer, PruneCounts, PruneRequest};
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use schedule::{
-    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, RunSchedule, Schedule,
-    SchedulePage, Tick, TickCounts, TickPage,
+    ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, Refused, RunSchedule,
+    Schedule, SchedulePage, Tick, TickCounts, TickPage,
 };
 pub use task::{
     Artifact, Attempt, BatchAnswer, Counts, Duplicate, KeptLine, LogLevel, LogLine, Page, Task, TaskError,

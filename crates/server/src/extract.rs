@@ -150,6 +150,11 @@ pub(crate) fn json_response<T: Serialize>(status: StatusCode, value: &T) -> Resp
     response
 }
 
+/// 201 with a body that is new, 200 with one that was there already.
+pub(crate) fn created_or_known<T: Serialize>(is_new: bool, value: &T) -> Response {
+    json_response(if is_new { StatusCode::CREATED } else { StatusCode::OK }, value)
+}
+
 /// 201 with a body.
 pub(crate) fn created<T: Serialize>(value: &T) -> Response {
     json_response(StatusCode::CREATED, value)

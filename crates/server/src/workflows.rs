@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use serde::Deserialize;
 use taskloom_protocol::{
     RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
@@ -13,7 +12,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::auth::permission::{Reader, Writer};
-use crate::extract::{IdempotencyKey, Json, LargeJson, OptionalJson, Path, Query, in_range, json_response};
+use crate::extract::{
+    IdempotencyKey, Json, LargeJson, OptionalJson, Path, Query, created_or_known, in_range,
+};
 use crate::problem::ApiResult;
 use crate::state::App;
 
@@ -52,8 +53,7 @@ async fn submit(
     LargeJson(workflow): LargeJson<SubmitWorkflow>,
 ) -> ApiResult<Response> {
     let submitted = app.engine.submit_workflow(&writer.caller, workflow, key.as_deref()).await?;
-    let status = if submitted.deduplicated { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json_response(status, &submitted))
+    Ok(created_or_known(!submitted.deduplicated, &submitted))
 }
 
 /// Which part of the list.

@@ -8,6 +8,7 @@ mod cache;
 mod check;
 mod error;
 mod handler;
+mod idempotency;
 mod migrate;
 mod mysql;
 mod network;
@@ -38,16 +39,16 @@ pub use account::{ApiKeyRow, LoginRow, NewUser, UserChange, UserRow};
 pub use cache::CacheFilter;
 pub use check::Violation;
 pub use error::{Result, StoreError};
+pub use idempotency::{Idempotency, Known};
 pub use migrate::MigrationStatus;
 pub use network::{DatabaseUrl, Heard, Server, TlsMode};
 pub use queue::{Full, QueueInfo, QueueLimits, QueueTerms};
 pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
     BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Expanded,
-    Expansion, Filter, FinishItem, GateInfo, Hint, Holder, Idempotency, Made, NewTask, NewWorkflow, Note,
-    OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived,
-    Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome,
-    WorkflowSubmission,
+    Expansion, Filter, FinishItem, GateInfo, Hint, Holder, Made, NewTask, NewWorkflow, Note, OrderBy,
+    PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived, Scope,
+    Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome, WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use taskloom_model::{Overlap, ScheduleId, SkipReason, Timestamp, Verdict, jitter, judge};
-use taskloom_protocol::{CreateSchedule, HandlerDefaults, SubmitTask};
+use taskloom_protocol::{CreateSchedule, HandlerDefaults};
 use taskloom_store::{Decision, Firing, NewTask, ScheduleRow, StoreError};
 
+use super::run::expiry;
 use super::view;
-use crate::{Caller, Engine, EngineError};
+use crate::{Engine, EngineError};
 
 /// Schedules that one pass sees to at most.
 const SCHEDULES: u32 = 200;
@@ -53,6 +54,7 @@ impl Engine {
         let firings = plans.into_iter().map(|plan| plan.with_tasks(&mut tasks)).collect();
         let decided = self.inner.store.schedule_fire(firings, now).await?;
         self.announce(&decided.steps);
+        decided.cache.iter().for_each(|outcome| self.inner.cache_counts.count(*outcome));
         match decided.failed {
             None => Ok(decided.ticks),
             Some(error @ StoreError::Unavailable(_)) => Err(error.into()),
@@ -105,8 +107,12 @@ impl Engine {
         decided.next_at = row.next_at;
         while let Some(at) = tick {
             let next = plan.next_after(at);
+            let expires_at = expiry(at, asked.expires_in);
             let verdict = match judge(misfire, catch_up, at, next, now) {
                 _ if !is_owner_active => Verdict::Skip(SkipReason::OwnerInactive),
+                Verdict::Fire if expires_at.is_some_and(|expires_at| expires_at <= now) => {
+                    Verdict::Skip(SkipReason::Expired)
+                }
                 verdict => verdict,
             };
             if verdict == Verdict::Fire {
@@ -128,26 +134,12 @@ impl Engine {
         defaults: &HashMap<String, HandlerDefaults>,
     ) -> NewTask {
         let mut task = asked.task();
+        task.expires_at = expiry(tick, asked.expires_in);
         let most = Duration::try_from_secs_f64(asked.jitter.unwrap_or_default()).unwrap_or_default();
         if !most.is_zero() {
             task.run_at = Some(tick.plus(jitter(row.id, tick, most))).filter(|at| *at > now);
         }
         self.task_of(row, task, now, defaults)
-    }
-
-    /// A task of a schedule: its owner's.
-    pub(super) fn task_of(
-        &self,
-        row: &ScheduleRow,
-        mut task: SubmitTask,
-        now: Timestamp,
-        defaults: &HashMap<String, HandlerDefaults>,
-    ) -> NewTask {
-        let owner = Caller { user_id: row.user_id, all: false };
-        // A tick wants a run, not the answer of another.
-        self.settle_defaults(defaults, &mut task);
-        task.cache_ttl = None;
-        NewTask { schedule_id: Some(row.id), ..self.complete(&owner, task, None, now) }
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod fire;
 mod list;
+mod run;
 mod view;
 
 use taskloom_model::{Plan, ScheduleId, ScheduleType, Timestamp};
-use taskloom_protocol::{ChangeSchedule, CreateSchedule, FieldError, Given, RunSchedule, Schedule, Task};
-use taskloom_store::ScheduleRow;
+use taskloom_protocol::{ChangeSchedule, CreateSchedule, Duplicate, FieldError, Given, Schedule};
+use taskloom_store::{Known, ScheduleRow};
 
+use crate::submit::idempotency;
 use crate::{Caller, Engine, EngineError};
 
 pub use list::SchedulePageSpec;
@@ -16,17 +18,26 @@ pub use list::SchedulePageSpec;
 const TRIES: usize = 12;
 
 impl Engine {
-    /// Creates a schedule.
+    /// Creates a schedule; or gives the one that the same request with the same key created before, as it is now.
     ///
     /// # Errors
-    /// [`EngineError::Fields`] names each field that breaks a rule.
+    /// [`EngineError::Fields`] names each field that breaks a rule; [`EngineError::IdempotencyMismatch`] if the key was sent
+    /// with another request.
     pub async fn schedule_create(
         &self,
         caller: &Caller,
         new: CreateSchedule,
+        idempotency_key: Option<&str>,
     ) -> Result<Schedule, EngineError> {
         let now = self.now();
         let plan = self.check_schedule(&new, now)?;
+        let idempotency = idempotency_key.map(|key| idempotency(caller, key, &new)).transpose()?;
+        // Before a look at its times: what was created in time may have fired for the last time since.
+        if let Some(idempotency) = &idempotency
+            && let Some(known) = self.inner.store.idempotency_get(idempotency.clone()).await?
+        {
+            return self.schedule_before(caller, known).await;
+        }
         let first = plan.first(now);
         must_fire(&new, first)?;
         let row = ScheduleRow {
@@ -48,9 +59,19 @@ impl Engine {
             created_at: now,
             updated_at: now,
         };
-        self.inner.store.schedule_create(row.clone()).await?;
+        if let Some(known) = self.inner.store.schedule_create(row.clone(), idempotency).await? {
+            return self.schedule_before(caller, known).await;
+        }
         self.inner.schedule_bell.notify_one();
         view::schedule(row)
+    }
+
+    /// The schedule that a request created when it came first.
+    async fn schedule_before(&self, caller: &Caller, known: Known) -> Result<Schedule, EngineError> {
+        let Known::Same(ids) = known else { return Err(EngineError::IdempotencyMismatch) };
+        let id = ids.first().copied().ok_or(EngineError::NoSchedule)?;
+        let schedule = self.schedule_get(caller, id).await?;
+        Ok(Schedule { deduplicated_by: Some(Duplicate::IdempotencyKey), ..schedule })
     }
 
     /// The schedule.
@@ -98,36 +119,6 @@ impl Engine {
         self.schedule_row(caller, id).await?;
         let gone = self.inner.store.schedule_delete(id, self.now()).await?;
         if gone { Ok(()) } else { Err(EngineError::NoSchedule) }
-    }
-
-    /// Makes a task of a schedule now, beside its ticks, whether or not it is paused; what is said here lies over what the
-    /// schedule says. The task is the schedule's owner's.
-    ///
-    /// # Errors
-    /// [`EngineError::Fields`] names each field that breaks a rule.
-    pub async fn schedule_run(
-        &self,
-        caller: &Caller,
-        id: ScheduleId,
-        over: &RunSchedule,
-    ) -> Result<Task, EngineError> {
-        let (row, now) = (self.schedule_row(caller, id).await?, self.now());
-        let mut task = view::read(&row)?.task();
-        over.lay_over(&mut task);
-        task.delay = over.delay;
-        let errors = task.check(&self.inner.config.limits);
-        if !errors.is_empty() {
-            return Err(EngineError::Fields(errors));
-        }
-        let defaults = self.handler_defaults().await?;
-        let mut tasks = [self.task_of(&row, task, now, &defaults)];
-        self.take_turns(&mut tasks, now).await?;
-        let [task] = tasks;
-        let task_id = task.id;
-        let steps = self.inner.store.schedule_run(id, task, now).await?;
-        self.announce(&steps.ok_or(EngineError::NoSchedule)?);
-        tracing::info!(schedule = %id, task = %task_id, user = %caller.user_id, "ran a schedule by hand");
-        self.get(caller, task_id).await
     }
 
     async fn schedule_row(&self, caller: &Caller, id: ScheduleId) -> Result<ScheduleRow, EngineError> {

@@ -126,15 +126,15 @@ async fn a_saved_task_is_run_by_hand_with_other_words() {
     let saved = json!({"name": "saved", "task": "demo.echo", "args": [1], "kwargs": {"a": 1}, "queue": "q",
         "tags": ["x"], "schedule_type": "manual"});
     let id = lab.create(saved).await.id;
-    let plain = lab.engine().schedule_run(&ALICE, id, &RunSchedule::default()).await.unwrap();
+    let plain = lab.engine().schedule_run(&ALICE, id, &RunSchedule::default(), None).await.unwrap().task;
     assert_eq!((plain.args.get(), plain.queue.as_str(), plain.schedule_id), ("[1]", "q", Some(id)));
     let over: RunSchedule =
         serde_json::from_value(json!({"args": [2], "priority": 4, "tags": [], "delay": 60.0})).unwrap();
-    let task = lab.engine().schedule_run(&ALICE, id, &over).await.unwrap();
+    let task = lab.engine().schedule_run(&ALICE, id, &over, None).await.unwrap().task;
     assert_eq!((task.args.get(), task.kwargs.get(), task.priority.name()), ("[2]", r#"{"a":1}"#, "critical"));
     assert_eq!((task.state, task.tags.len()), (State::Scheduled, 0));
     let bad: RunSchedule = serde_json::from_value(json!({"queue": "a b"})).unwrap();
-    let error = lab.engine().schedule_run(&ALICE, id, &bad).await.unwrap_err();
+    let error = lab.engine().schedule_run(&ALICE, id, &bad, None).await.unwrap_err();
     assert_eq!(refused(error), ["queue bad_character"]);
     let schedule = lab.get(id).await;
     assert_eq!(
@@ -143,7 +143,7 @@ async fn a_saved_task_is_run_by_hand_with_other_words() {
         "a run by hand is no tick"
     );
     // By an operator it is still the owner's.
-    let theirs = lab.engine().schedule_run(&ADMIN, id, &RunSchedule::default()).await.unwrap();
+    let theirs = lab.engine().schedule_run(&ADMIN, id, &RunSchedule::default(), None).await.unwrap().task;
     assert_eq!(theirs.user_id, ALICE.user_id);
 }
 
@@ -163,7 +163,7 @@ async fn nobody_sees_what_is_anothers() {
             .map(drop),
     );
     missing(engine.schedule_pause(&BOB, id).await.map(drop));
-    missing(engine.schedule_run(&BOB, id, &run).await.map(drop));
+    missing(engine.schedule_run(&BOB, id, &run, None).await.map(drop));
     missing(engine.schedule_ticks(&BOB, id, None, page()).await.map(drop));
     missing(engine.schedule_preview(&BOB, id, None).await.map(drop));
     missing(engine.schedule_delete(&BOB, id).await);

@@ -126,7 +126,7 @@ async fn a_clock_that_jumps_back_fires_nothing_twice(lab: Lab) {
 async fn many_at_once_are_seen_to_in_bounded_passes(lab: Lab) {
     const SCHEDULES: usize = 1_200;
     for _ in 0..SCHEDULES {
-        lab.engine().schedule_create(&ALICE, asked(minutely(json!({})))).await.unwrap();
+        lab.engine().schedule_create(&ALICE, asked(minutely(json!({}))), None).await.unwrap();
     }
     lab.advance(60);
     let mut passes = Vec::new();

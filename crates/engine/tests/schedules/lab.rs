@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use taskloom_engine::{Caller, Engine, EngineConfig, EngineError, ManualClock, SchedulePageSpec, TaskFilter};
+use taskloom_engine::{
+    Caller, Engine, EngineConfig, EngineError, ManualClock, SchedulePageSpec, Submitted, TaskFilter,
+};
 use taskloom_model::{State, TickOutcome, Timestamp};
 use taskloom_protocol::{
-    ChangeSchedule, ClaimRequest, CreateSchedule, FinishRequest, FinishTask, Outcome, Register, Schedule,
-    Task, Tick, WorkerApi,
+    ChangeSchedule, ClaimRequest, CreateSchedule, FinishRequest, FinishTask, Outcome, Register, RunSchedule,
+    Schedule, Task, Tick, WorkerApi,
 };
 use taskloom_store::{Store, StoreOptions, Synchronous};
 use uuid::Uuid;
@@ -101,7 +103,7 @@ impl Lab {
     }
 
     pub(crate) async fn try_create(&self, schedule: serde_json::Value) -> Result<Schedule, EngineError> {
-        self.engine().schedule_create(&ALICE, asked(schedule)).await
+        self.engine().schedule_create(&ALICE, asked(schedule), None).await
     }
 
     pub(crate) async fn change(&self, id: Uuid, change: serde_json::Value) -> Result<Schedule, EngineError> {
@@ -111,6 +113,12 @@ impl Lab {
 
     pub(crate) async fn get(&self, id: Uuid) -> Schedule {
         self.engine().schedule_get(&ALICE, id).await.unwrap()
+    }
+
+    /// Runs a schedule by hand.
+    pub(crate) async fn run(&self, id: Uuid, over: serde_json::Value) -> Result<Submitted, EngineError> {
+        let over: RunSchedule = serde_json::from_value(over).unwrap();
+        self.engine().schedule_run(&ALICE, id, &over, None).await
     }
 
     /// Fires until nothing is due; gives how many ticks.

@@ -7,3 +7,4 @@ mod firing;
 mod lab;
 mod misfires;
 mod overlaps;
+mod repeats;

@@ -100,7 +100,8 @@ async fn replace_cancels_the_other(lab: Lab) {
 
 async fn a_run_by_hand_counts_as_the_other(lab: Lab) {
     let schedule = lab.create(minutely(json!({"overlap": "skip"}))).await;
-    let run = lab.engine().schedule_run(&ALICE, schedule.id, &RunSchedule::default()).await.unwrap();
+    let run =
+        lab.engine().schedule_run(&ALICE, schedule.id, &RunSchedule::default(), None).await.unwrap().task;
     next_minute(&lab).await;
     assert_eq!(lab.told(schedule.id).await, ["00:01:00 overlap"]);
     lab.engine().cancel(&ALICE, run.id, false).await.unwrap();

@@ -74,7 +74,7 @@ words! {
 
 words! {
     /// Why a tick was skipped.
-    SkipReason "one of misfire, superseded, too_late, overlap, owner_inactive" {
+    SkipReason "one of misfire, superseded, too_late, overlap, owner_inactive, expired, unique_key, cache_hit, cache_joined" {
         /// It was missed, and the policy is to skip such.
         Misfire = "misfire",
         /// It was missed, and a later one fires for it.
@@ -85,6 +85,14 @@ words! {
         Overlap = "overlap",
         /// Whose schedule it is may not log in.
         OwnerInactive = "owner_inactive",
+        /// Its task would have expired before it was made.
+        Expired = "expired",
+        /// Another task has its task's unique key.
+        UniqueKey = "unique_key",
+        /// A task that has succeeded answers the call that it would have made.
+        CacheHit = "cache_hit",
+        /// A task works on the call that it would have made.
+        CacheJoined = "cache_joined",
     }
 }
 

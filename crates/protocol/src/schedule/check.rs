@@ -2,8 +2,9 @@
 
 use taskloom_model::{Misfire, Overlap, Plan, ScheduleType, Timestamp, Window, Zone};
 
-use super::{CreateSchedule, PreviewSchedule, config};
-use crate::{FieldError, Json, Limits};
+use super::{CreateSchedule, PreviewSchedule, RunSchedule, config};
+use crate::check::MAX_SECONDS;
+use crate::{FieldError, Json, Limits, SubmitTask};
 
 /// The longest catch-up window in seconds: 30 days.
 const MAX_CATCH_UP: u64 = 30 * 86_400;
@@ -35,6 +36,9 @@ impl CreateSchedule {
             let rule = format!("seconds from 0 to {MAX_JITTER}");
             errors.push(FieldError::body("jitter", "out_of_range", rule));
         }
+        if let Some(error) = check_expiry(self.expires_in, "jitter", self.jitter) {
+            errors.push(error);
+        }
         errors
     }
 
@@ -45,6 +49,29 @@ impl CreateSchedule {
     pub fn plan(&self, created: Timestamp) -> Result<Plan, Vec<FieldError>> {
         let window = Window { start: self.start_at, end: self.end_at };
         plan(self.schedule_type, self.schedule_config.as_ref(), self.timezone.as_deref(), window, created)
+    }
+}
+
+/// The rule that an expiry breaks, alone or with the wait before it.
+///
+/// A task is not to expire before it may start.
+fn check_expiry(expires_in: Option<f64>, wait: &str, seconds: Option<f64>) -> Option<FieldError> {
+    let expires_in = expires_in?;
+    if !(0.001..=MAX_SECONDS).contains(&expires_in) {
+        let rule = format!("seconds from 0.001 to {MAX_SECONDS}");
+        return Some(FieldError::body("expires_in", "out_of_range", rule));
+    }
+    let is_late = seconds.is_some_and(|seconds| seconds > 0.0 && seconds >= expires_in);
+    is_late.then(|| FieldError::body(wait, "out_of_range", "must be below expires_in"))
+}
+
+impl RunSchedule {
+    /// Every rule that a task breaks over which this is laid; empty if none. `expires_in` is what holds for it: what is said
+    /// here or else by the schedule.
+    pub fn check(&self, task: &SubmitTask, expires_in: Option<f64>, limits: &Limits) -> Vec<FieldError> {
+        let mut errors = task.check(limits);
+        errors.extend(check_expiry(expires_in, "delay", self.delay));
+        errors
     }
 }
 

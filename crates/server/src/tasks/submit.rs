@@ -2,12 +2,11 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use taskloom_model::CacheOutcome;
 use taskloom_protocol::{Batch, BatchAnswer, SubmitTask, Task};
 
 use crate::auth::permission::Writer;
-use crate::extract::{IdempotencyKey, Json, LargeJson, json_response};
+use crate::extract::{IdempotencyKey, Json, LargeJson, created_or_known};
 use crate::problem::ApiResult;
 use crate::state::App;
 
@@ -31,8 +30,7 @@ pub(super) async fn submit(
     Json(task): Json<SubmitTask>,
 ) -> ApiResult<Response> {
     let submitted = app.engine.submit(&writer.caller, task, key.as_deref()).await?;
-    let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(json_response(status, &submitted.task))
+    Ok(created_or_known(submitted.created, &submitted.task))
 }
 
 /// Submit up to 10,000 tasks, all or none.
@@ -54,6 +52,5 @@ pub(super) async fn batch(
         let is_answered = matches!(task.cache, Some(CacheOutcome::Hit | CacheOutcome::Joined));
         task.deduplicated_by.is_some() || is_answered
     };
-    let status = if items.iter().all(was_there) { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json_response(status, &BatchAnswer { items }))
+    Ok(created_or_known(!items.iter().all(was_there), &BatchAnswer { items }))
 }

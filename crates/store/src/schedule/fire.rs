@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use taskloom_model::{
-    Action, Overlap, ParentPolicy, ScheduleId, SkipReason, TaskId, TickOutcome, Timestamp, Verdict,
+    Action, CacheOutcome, Overlap, ParentPolicy, ScheduleId, SkipReason, TaskId, TickOutcome, Timestamp,
+    Verdict,
 };
 use uuid::Uuid;
 
@@ -12,13 +13,15 @@ use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::{Made, NewTask, Request, Stepped, Submission, SubmitOutcome, step, submit};
+use crate::task::{
+    Made, NewTask, Rejected, Request, Stepped, Submission, SubmitOutcome, repeats, step, submit,
+};
 use crate::tx::Tx;
 
 /// What a scheduler has decided about a tick.
 #[derive(Debug, Clone)]
 pub enum Decision {
-    /// Its task is made, if the overlap policy lets it.
+    /// Its task is made, if the overlap policy lets it and no other task answers instead.
     Fire(Box<NewTask>),
     /// It is skipped.
     Skip(SkipReason),
@@ -46,6 +49,8 @@ pub struct Decided {
     pub ticks: usize,
     /// Tasks that were made or cancelled for them.
     pub steps: Vec<Stepped>,
+    /// How the result cache answered, a word for each task that asked it.
+    pub cache: Vec<CacheOutcome>,
     /// Why some schedules were left as they were, although nobody else saw to them.
     pub failed: Option<StoreError>,
 }
@@ -94,33 +99,28 @@ impl Store {
         let firings = Arc::clone(firings);
         self.write(move |tx| Box::pin(async move { fire_all(tx, &firings[from..to], now).await })).await
     }
-
-    /// Makes a task of a schedule by hand, beside its ticks; nothing if the schedule is gone.
-    pub async fn schedule_run(
-        &self,
-        id: ScheduleId,
-        task: NewTask,
-        now: Timestamp,
-    ) -> Result<Option<Vec<Stepped>>> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let sql =
-                    "UPDATE schedules SET last_run_at = ?, last_task_id = ? WHERE id = ? AND deleted_at IS NULL";
-                if tx.exec(sql, params![now, task.id, id]).await? == 0 {
-                    return Ok(None);
-                }
-                note(tx, &[(id, task.id)]).await?;
-                make(tx, vec![task], now).await.map(Some)
-            })
-        })
-        .await
-    }
 }
 
 impl Decided {
     fn add(&mut self, other: Self) {
         self.ticks += other.ticks;
         self.steps.extend(other.steps);
+        self.cache.extend(other.cache);
+    }
+}
+
+impl Firing {
+    /// The tasks that may be made.
+    fn tasks(&self) -> impl DoubleEndedIterator<Item = &NewTask> + Clone {
+        self.ticks.iter().filter_map(|(_, decision)| match decision {
+            Decision::Fire(task) => Some(task.as_ref()),
+            Decision::Skip(_) => None,
+        })
+    }
+
+    /// Whether it is known before anybody looks which ticks fire.
+    fn is_foreseen(&self) -> bool {
+        self.overlap == Overlap::Allow && !self.tasks().any(NewTask::may_repeat)
     }
 }
 
@@ -129,6 +129,7 @@ struct Entry {
     schedule: ScheduleId,
     tick: Timestamp,
     verdict: Verdict,
+    /// The task that was made, or the one that was there instead.
     task: Option<TaskId>,
 }
 
@@ -139,14 +140,19 @@ struct Batch {
     tasks: Vec<NewTask>,
     notes: Vec<(ScheduleId, TaskId)>,
     steps: Vec<Stepped>,
+    cache: Vec<CacheOutcome>,
 }
 
 async fn fire_all(tx: &mut Tx, firings: &[Firing], now: Timestamp) -> Result<Decided> {
-    let mut batch = Batch::default();
+    let mut taken = Vec::with_capacity(firings.len());
     for firing in firings {
-        if !advance(tx, firing, now).await? {
-            continue;
+        if advance(tx, firing, now).await? {
+            taken.push(firing);
         }
+    }
+    repeats::lock(tx, taken.iter().flat_map(|firing| firing.tasks())).await?;
+    let mut batch = Batch::default();
+    for firing in taken {
         let before = batch.entries.len();
         let mut live = match firing.overlap {
             Overlap::Allow => Vec::new(),
@@ -155,28 +161,29 @@ async fn fire_all(tx: &mut Tx, firings: &[Firing], now: Timestamp) -> Result<Dec
         for (tick, decision) in &firing.ticks {
             decide(tx, firing, *tick, decision, &mut live, &mut batch, now).await?;
         }
-        if firing.overlap != Overlap::Allow {
+        if !firing.is_foreseen() {
             count(tx, firing.id, &batch.entries[before..], now).await?;
         }
     }
-    let Batch { entries, tasks, notes, mut steps } = batch;
-    steps.extend(make(tx, tasks, now).await?);
+    let Batch { entries, tasks, notes, mut steps, cache } = batch;
+    match make(tx, tasks, now).await? {
+        SubmitOutcome::Done { steps: made, .. } => steps.extend(made),
+        _ => return Err(moved()),
+    }
     note(tx, &notes).await?;
     write_ticks(tx, &entries, now).await?;
-    Ok(Decided { ticks: entries.len(), steps, failed: None })
+    Ok(Decided { ticks: entries.len(), steps, cache, failed: None })
 }
 
-/// Takes the ticks for this transaction; false if somebody was first. Where overlaps are allowed it is known by now how
-/// many fire, and counted.
+/// Takes the ticks for this transaction; false if somebody was first. If it is known by now how many fire, they are
+/// counted.
 async fn advance(tx: &mut Tx, firing: &Firing, now: Timestamp) -> Result<bool> {
-    let tasks = firing.ticks.iter().filter_map(|(_, decision)| match decision {
-        Decision::Fire(task) if firing.overlap == Overlap::Allow => Some(task.id),
-        _ => None,
-    });
-    let tasks: Vec<TaskId> = tasks.collect();
-    let counted = if firing.overlap == Overlap::Allow { firing.ticks.len() } else { 0 };
-    let (fired, skipped) = (tasks.len() as u64, (counted - tasks.len()) as u64);
-    let last_task = tasks.last().copied();
+    let (mut fired, mut skipped, mut last_task) = (0, 0, None);
+    if firing.is_foreseen() {
+        fired = firing.tasks().count() as u64;
+        skipped = firing.ticks.len() as u64 - fired;
+        last_task = firing.tasks().next_back().map(|task| task.id);
+    }
     let last_tick = firing.ticks.last().map(|(tick, _)| *tick);
     let sql = "UPDATE schedules SET next_at = ?, last_tick = coalesce(?, last_tick), fired = fired + ?,
          skipped = skipped + ?, last_run_at = coalesce(?, last_run_at), last_task_id = coalesce(?, last_task_id),
@@ -203,27 +210,30 @@ async fn decide(
     batch: &mut Batch,
     now: Timestamp,
 ) -> Result<()> {
-    let mut entry = Entry { schedule: firing.id, tick, verdict: Verdict::Fire, task: None };
-    match decision {
-        Decision::Skip(reason) => entry.verdict = Verdict::Skip(*reason),
+    let skip = |reason| (Verdict::Skip(reason), None);
+    let (verdict, task) = match decision {
+        Decision::Skip(reason) => skip(*reason),
         Decision::Fire(task) => {
             let is_waiting = live.iter().any(|(_, waits)| *waits);
             match firing.overlap {
-                Overlap::Skip if !live.is_empty() => entry.verdict = Verdict::Skip(SkipReason::Overlap),
-                Overlap::Queue if is_waiting => entry.verdict = Verdict::Skip(SkipReason::Overlap),
-                overlap => {
-                    entry.task = Some(task.id);
-                    batch.notes.push((firing.id, task.id));
-                    place(tx, overlap, task.as_ref().clone(), live, batch, now).await?;
+                Overlap::Skip if !live.is_empty() => skip(SkipReason::Overlap),
+                Overlap::Queue if is_waiting => skip(SkipReason::Overlap),
+                Overlap::Allow if !task.may_repeat() => {
+                    batch.tasks.push(task.as_ref().clone());
+                    (Verdict::Fire, Some(task.id))
                 }
+                overlap => place(tx, overlap, task.as_ref().clone(), live, batch, now).await?,
             }
         }
+    };
+    if let (Verdict::Fire, Some(task)) = (verdict, task) {
+        batch.notes.push((firing.id, task));
     }
-    batch.entries.push(entry);
+    batch.entries.push(Entry { schedule: firing.id, tick, verdict, task });
     Ok(())
 }
 
-/// Makes the task, after what the policy wants of those that live.
+/// Makes the task, unless another answers instead, and does what the policy wants of those that live.
 async fn place(
     tx: &mut Tx,
     overlap: Overlap,
@@ -231,28 +241,49 @@ async fn place(
     live: &mut Vec<(TaskId, bool)>,
     batch: &mut Batch,
     now: Timestamp,
-) -> Result<()> {
-    match overlap {
-        Overlap::Allow => {
-            batch.tasks.push(task);
-            return Ok(());
-        }
-        Overlap::Skip => {}
+) -> Result<(Verdict, Option<TaskId>)> {
+    if overlap == Overlap::Queue {
         // It depends on those that live, whatever their end: the state machine does the waiting.
-        Overlap::Queue => {
-            task.depends_on = live.iter().map(|(id, _)| *id).collect();
-            task.on_parent_failure = ParentPolicy::Run;
-        }
-        Overlap::Replace => {
-            for (id, _) in live.drain(..) {
-                let request = Request::new(id, Action::Cancel { force: false });
-                // One that has just ended needs no cancel.
-                let _ = step(tx, &request, now, &mut batch.steps).await?;
-            }
-        }
+        task.depends_on = live.iter().map(|(id, _)| *id).collect();
+        task.on_parent_failure = ParentPolicy::Run;
     }
-    live.push((task.id, !task.depends_on.is_empty()));
-    batch.steps.extend(make(tx, vec![task], now).await?);
+    let (id, waits, asks_cache) = (task.id, !task.depends_on.is_empty(), task.cache.is_some());
+    let made = match make(tx, vec![task], now).await? {
+        SubmitOutcome::Done { made, steps } => {
+            batch.steps.extend(steps);
+            made.first().copied().ok_or_else(moved)?
+        }
+        SubmitOutcome::Rejected(Rejected::UniqueKeyTaken { holder, .. }) => Made::Existing(holder),
+        _ => return Err(moved()),
+    };
+    if asks_cache {
+        batch.cache.push(if let Made::Answered(_, outcome) = made { outcome } else { CacheOutcome::Miss });
+    }
+    let reason = match made {
+        Made::New(_) | Made::Replacing(..) => {
+            if overlap == Overlap::Replace {
+                cancel(tx, live.drain(..), &mut batch.steps, now).await?;
+            }
+            live.push((id, waits));
+            return Ok((Verdict::Fire, Some(id)));
+        }
+        Made::Existing(_) => SkipReason::UniqueKey,
+        Made::Answered(_, CacheOutcome::Hit) => SkipReason::CacheHit,
+        Made::Answered(..) => SkipReason::CacheJoined,
+    };
+    Ok((Verdict::Skip(reason), made.instead()))
+}
+
+async fn cancel(
+    tx: &mut Tx,
+    tasks: impl Iterator<Item = (TaskId, bool)>,
+    steps: &mut Vec<Stepped>,
+    now: Timestamp,
+) -> Result<()> {
+    for (id, _) in tasks {
+        // One that has just ended needs no cancel.
+        let _ = step(tx, &Request::new(id, Action::Cancel { force: false }), now, steps).await?;
+    }
     Ok(())
 }
 
@@ -282,34 +313,37 @@ async fn live(tx: &mut Tx, schedule: ScheduleId) -> Result<Vec<(TaskId, bool)>> 
     }
 }
 
-/// Makes tasks; gives what moved.
-async fn make(tx: &mut Tx, tasks: Vec<NewTask>, now: Timestamp) -> Result<Vec<Stepped>> {
+/// Makes tasks; of those that are new the coming into being is among the steps.
+async fn make(tx: &mut Tx, tasks: Vec<NewTask>, now: Timestamp) -> Result<SubmitOutcome> {
     if tasks.is_empty() {
-        return Ok(Vec::new());
+        return Ok(SubmitOutcome::Done { made: Vec::new(), steps: Vec::new() });
     }
     let submission = Submission { tasks: tasks.into(), idempotency: None, now };
-    let SubmitOutcome::Done { made, mut steps } = submit(tx, &submission).await? else {
-        // The one it was to wait for has just been deleted: look again.
-        return Err(StoreError::Conflict("a task of the schedule was just removed".into()));
-    };
-    for (task, made) in submission.tasks.iter().zip(made) {
-        let Made::New(life) = made else {
-            return Err(StoreError::Sql("a schedule's task had a unique key".into()));
-        };
-        steps.push(task.arrival(&life));
+    let mut outcome = submit(tx, &submission).await?;
+    if let SubmitOutcome::Done { made, steps } = &mut outcome {
+        let both = submission.tasks.iter().zip(made.iter());
+        let mut all: Vec<Stepped> =
+            both.filter_map(|(task, made)| made.life().map(|life| task.arrival(&life))).collect();
+        all.append(steps);
+        *steps = all;
     }
-    Ok(steps)
+    Ok(outcome)
 }
 
-async fn note(tx: &mut Tx, notes: &[(ScheduleId, TaskId)]) -> Result<()> {
+/// The one that a task was to wait for has just been deleted: look again.
+fn moved() -> StoreError {
+    StoreError::Conflict("a task of the schedule was just removed".into())
+}
+
+pub(super) async fn note(tx: &mut Tx, notes: &[(ScheduleId, TaskId)]) -> Result<()> {
     let rows: Vec<Param<'_>> =
         notes.iter().flat_map(|(schedule, task)| [Param::Uuid(*schedule), Param::Uuid(*task)]).collect();
     tx.insert_many("INSERT INTO schedule_tasks (schedule_id, task_id)", 2, &rows).await
 }
 
 async fn count(tx: &mut Tx, schedule: ScheduleId, entries: &[Entry], now: Timestamp) -> Result<()> {
-    let last = entries.iter().rev().find_map(|entry| entry.task);
-    let fired = entries.iter().filter(|entry| entry.task.is_some()).count() as u64;
+    let made = || entries.iter().filter(|entry| entry.verdict == Verdict::Fire);
+    let (fired, last) = (made().count() as u64, made().next_back().and_then(|entry| entry.task));
     let skipped = entries.len() as u64 - fired;
     let sql = "UPDATE schedules SET fired = fired + ?, skipped = skipped + ?, last_run_at = coalesce(?, last_run_at),
          last_task_id = coalesce(?, last_task_id) WHERE id = ?";

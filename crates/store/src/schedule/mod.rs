@@ -5,6 +5,7 @@ mod fire;
 mod list;
 mod prune;
 mod row;
+mod run;
 mod ticks;
 
 pub use fire::{Decided, Decision, Firing};

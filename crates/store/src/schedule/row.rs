@@ -5,6 +5,7 @@ use taskloom_protocol::Json;
 
 use crate::Store;
 use crate::error::Result;
+use crate::idempotency::{Idempotency, Known};
 use crate::row::Row;
 use crate::sql::params;
 
@@ -75,10 +76,20 @@ pub(super) fn read(row: &mut Row<'_>) -> Result<ScheduleRow> {
 }
 
 impl Store {
-    /// Writes a new schedule.
-    pub async fn schedule_create(&self, new: ScheduleRow) -> Result<()> {
+    /// Writes a new schedule. If its key was used before, gives what for, and writes nothing.
+    pub async fn schedule_create(
+        &self,
+        new: ScheduleRow,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Option<Known>> {
         self.write(move |tx| {
             Box::pin(async move {
+                if let Some(idempotency) = &idempotency {
+                    if let Some(known) = idempotency.look(tx).await? {
+                        return Ok(Some(known));
+                    }
+                    idempotency.note(tx, &[new.id], new.created_at).await?;
+                }
                 let sql = "INSERT INTO schedules (id, user_id, name, handler, definition, kind, enabled, anchor_at, version,
                      next_at, last_tick, fired, skipped, created_at, updated_at)
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)";
@@ -97,7 +108,8 @@ impl Store {
                     new.created_at,
                     new.updated_at,
                 ];
-                tx.exec(sql, row).await.map(drop)
+                tx.exec(sql, row).await?;
+                Ok(None)
             })
         })
         .await

@@ -31,10 +31,8 @@ pub use prune::EndPlace;
 pub use steer::ChangeWaiting;
 pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
-pub use submit::{
-    CacheKey, Concurrency, Idempotency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome,
-};
-pub(crate) use submit::{Gatherer, submit};
+pub use submit::{CacheKey, Concurrency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
+pub(crate) use submit::{Gatherer, repeats, submit};
 pub use sweep::QueueDepth;
 pub use workflow::{
     Expanded, Expansion, NewWorkflow, ResultSize, RetryRefused, Spawning, WorkflowOutcome, WorkflowSubmission,

@@ -4,7 +4,7 @@ mod cache;
 mod gather;
 mod parents;
 mod postgres;
-mod repeats;
+pub(crate) mod repeats;
 pub(crate) mod unique_key;
 
 pub use cache::CacheKey;
@@ -27,7 +27,8 @@ use super::note::Note;
 use super::step::Stepped;
 use crate::Store;
 use crate::error::{Result, StoreError};
-use crate::sql::{Param, params};
+use crate::idempotency::{Idempotency, Known};
+use crate::sql::Param;
 use crate::tx::Tx;
 use repeats::Verdict;
 
@@ -146,10 +147,12 @@ impl NewTask {
 
     /// Whether nothing but its own rows has to be looked at.
     fn is_plain(&self) -> bool {
-        self.unique_key.is_none()
-            && self.cache.is_none()
-            && self.depends_on.is_empty()
-            && self.all_ties().limits() == Limits::default()
+        !self.may_repeat() && self.depends_on.is_empty() && self.all_ties().limits() == Limits::default()
+    }
+
+    /// Whether another task may answer instead of it.
+    pub(crate) fn may_repeat(&self) -> bool {
+        self.unique_key.is_some() || self.cache.is_some()
     }
 
     /// Where among the ready it will stand.
@@ -174,17 +177,6 @@ impl NewTask {
     fn place(&self) -> Place {
         Place { queue: self.queue.clone(), priority: self.priority, band: self.band() }
     }
-}
-
-/// A key that makes repeating a submission harmless.
-#[derive(Debug, Clone)]
-pub struct Idempotency {
-    /// Whose key it is.
-    pub user_id: UserId,
-    /// The key.
-    pub key: String,
-    /// A hash of the request, so that a key used for another one is noticed.
-    pub request_hash: [u8; 32],
 }
 
 /// Tasks to submit, all or none.
@@ -302,9 +294,12 @@ impl Submission {
 pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<SubmitOutcome> {
     let now = submission.now;
     if let Some(idempotency) = &submission.idempotency
-        && let Some(known) = replay(tx, idempotency).await?
+        && let Some(known) = idempotency.look(tx).await?
     {
-        return Ok(known);
+        return Ok(match known {
+            Known::Same(ids) => SubmitOutcome::Replayed(ids),
+            Known::Other => SubmitOutcome::Rejected(Rejected::IdempotencyMismatch),
+        });
     }
     // Parents and keys first: nothing may be written before a rejection.
     let mut ends = match parents::ends(tx, &submission.tasks).await? {
@@ -343,7 +338,7 @@ pub(crate) async fn submit(tx: &mut Tx, submission: &Submission) -> Result<Submi
     if let Some(idempotency) = &submission.idempotency {
         let ids =
             made.iter().zip(submission.tasks.iter()).map(|(made, task)| made.instead().unwrap_or(task.id));
-        remember(tx, idempotency, &ids.collect::<Vec<_>>(), now).await?;
+        idempotency.note(tx, &ids.collect::<Vec<_>>(), now).await?;
     }
     Ok(SubmitOutcome::Done { made, steps })
 }
@@ -378,37 +373,6 @@ async fn let_in(
         None => true,
     });
     Ok(steps)
-}
-
-/// What the key was used for before.
-pub(super) async fn replay(tx: &mut Tx, idempotency: &Idempotency) -> Result<Option<SubmitOutcome>> {
-    let sql = "SELECT request_hash, task_ids FROM idempotency WHERE user_id = ? AND idem_key = ?";
-    let known = tx
-        .row(sql, params![idempotency.user_id, &idempotency.key], |row| {
-            Ok((row.next::<[u8; 32]>()?, row.json::<Vec<TaskId>>()?.unwrap_or_default()))
-        })
-        .await?;
-    Ok(known.map(|(hash, ids)| {
-        if hash == idempotency.request_hash {
-            SubmitOutcome::Replayed(ids)
-        } else {
-            SubmitOutcome::Rejected(Rejected::IdempotencyMismatch)
-        }
-    }))
-}
-
-/// Notes what the key was used for.
-pub(super) async fn remember(
-    tx: &mut Tx,
-    idempotency: &Idempotency,
-    ids: &[TaskId],
-    now: Timestamp,
-) -> Result<()> {
-    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    let ids = serde_json::to_string(&ids).unwrap_or_default();
-    let Idempotency { user_id, key, request_hash } = idempotency;
-    let sql = "INSERT INTO idempotency (user_id, idem_key, request_hash, task_ids, created_at) VALUES (?, ?, ?, ?, ?)";
-    tx.exec(sql, params![*user_id, key, request_hash, &ids, now]).await.map(drop).map_err(StoreError::raced)
 }
 
 /// A task that is being written, with the life it begins.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use taskloom_model::{Overlap, ScheduleType, SkipReason, TickOutcome, Timestamp};
-use taskloom_store::{Decision, Firing, NewTask, ScheduleFilter, ScheduleRow, Store};
+use taskloom_store::{
+    Decision, Firing, Idempotency, Known, NewTask, ScheduleFilter, ScheduleRow, Store, Submission,
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -12,6 +14,8 @@ use crate::support::{at, new_task, plain};
 
 on_every_database! {
     eight_schedulers_write_a_tick_once,
+    eight_schedulers_and_as_many_users_want_one_key,
+    one_request_creates_one_schedule,
     who_decided_upon_another_version_writes_nothing,
     one_that_cannot_be_written_holds_up_no_other,
     lists_go_by_filter_and_page,
@@ -39,7 +43,7 @@ async fn create(store: &Store, name: &str, next_at: Option<Timestamp>) -> Schedu
         created_at: at(0),
         updated_at: at(0),
     };
-    store.schedule_create(row.clone()).await.unwrap();
+    assert_eq!(store.schedule_create(row.clone(), None).await.unwrap(), None);
     row
 }
 
@@ -94,6 +98,75 @@ async fn eight_schedulers_write_a_tick_once(home: Home) {
     assert_eq!(store.check().await.unwrap(), vec![]);
 }
 
+async fn eight_schedulers_and_as_many_users_want_one_key(home: Home) {
+    let store = home.open().await;
+    let keyed = |task: NewTask| NewTask { unique_key: Some("k".into()), ..task };
+    let mut rows = Vec::new();
+    for number in 0..6 {
+        rows.push(create(&store, &format!("s{number}"), Some(at(10))).await);
+    }
+    let overlaps = [Overlap::Allow, Overlap::Replace];
+    let mut all = JoinSet::new();
+    for _ in 0..8 {
+        let fires = |row: &ScheduleRow| Decision::Fire(Box::new(keyed(task(row))));
+        let decided = rows.iter().enumerate().map(|(number, row)| Firing {
+            ticks: vec![(at(10), fires(row)), (at(20), fires(row))],
+            ..firing(row, overlaps[number % 2], &[], 30)
+        });
+        let (decided, by_hand) = (decided.collect::<Vec<_>>(), keyed(task(&rows[0])));
+        let (scheduler, user) = (store.clone(), store.clone());
+        all.spawn(async move {
+            let decided = scheduler.schedule_fire(decided, at(21)).await.unwrap();
+            assert!(decided.failed.is_none(), "{:?}", decided.failed);
+        });
+        all.spawn(async move {
+            let submission = Submission { tasks: [by_hand].into(), idempotency: None, now: at(21) };
+            user.task_submit(submission).await.unwrap();
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done.unwrap();
+    }
+    let mut holders = Vec::new();
+    for row in &rows {
+        let now = store.schedule_get(row.id, None).await.unwrap().unwrap();
+        assert_eq!(now.fired + now.skipped, 2);
+        for tick in store.tick_list(row.id, None, None, 10).await.unwrap().0 {
+            let is_skipped = tick.outcome == TickOutcome::Skipped;
+            assert_eq!(tick.reason, is_skipped.then_some(SkipReason::UniqueKey));
+            holders.extend(tick.task_id);
+        }
+    }
+    assert_eq!(holders.len(), 12, "each tick names the task that was made or was there");
+    holders.dedup();
+    assert_eq!(holders.len(), 1, "and there is one");
+    assert_eq!(store.check().await.unwrap(), vec![]);
+}
+
+async fn one_request_creates_one_schedule(home: Home) {
+    let store = home.open().await;
+    let model = create(&store, "model", Some(at(10))).await;
+    let key = |hash: u8| Idempotency { user_id: model.user_id, key: "k".into(), request_hash: [hash; 32] };
+    let mut twins = JoinSet::new();
+    for _ in 0..8 {
+        let (store, key) = (store.clone(), key(1));
+        let row = ScheduleRow { id: Uuid::now_v7(), name: "twin".into(), ..model.clone() };
+        twins.spawn(async move { (row.id, store.schedule_create(row, Some(key)).await.unwrap()) });
+    }
+    let (mut made, mut told) = (Vec::new(), Vec::new());
+    while let Some(twin) = twins.join_next().await {
+        match twin.unwrap() {
+            (id, None) => made.push(id),
+            (_, Some(known)) => told.push(known),
+        }
+    }
+    assert_eq!((made.len(), &told), (1, &vec![Known::Same(made.clone()); 7]));
+    let filter = ScheduleFilter { name: Some("twin".into()), ..ScheduleFilter::default() };
+    assert_eq!(store.schedule_list(filter, None, 10).await.unwrap().2, 1);
+    let other = ScheduleRow { id: Uuid::now_v7(), ..model.clone() };
+    assert_eq!(store.schedule_create(other, Some(key(2))).await.unwrap(), Some(Known::Other));
+}
+
 async fn who_decided_upon_another_version_writes_nothing(home: Home) {
     let store = home.open().await;
     let row = create(&store, "s", Some(at(10))).await;
@@ -109,7 +182,8 @@ async fn who_decided_upon_another_version_writes_nothing(home: Home) {
     assert!(store.schedule_delete(row.id, at(12)).await.unwrap());
     assert!(!store.schedule_delete(row.id, at(12)).await.unwrap());
     assert_eq!(store.schedule_fire(decided, at(16)).await.unwrap().ticks, 0);
-    assert!(store.schedule_run(row.id, task(&row), at(16)).await.unwrap().is_none());
+    let by_hand = Submission { tasks: [task(&row)].into(), idempotency: None, now: at(16) };
+    assert!(store.schedule_run(row.id, by_hand).await.unwrap().is_none());
     assert_eq!(store.tick_list(row.id, None, None, 10).await.unwrap().0, vec![]);
     assert_eq!(store.schedule_next_due().await.unwrap(), None);
     assert_eq!(store.check().await.unwrap(), vec![]);

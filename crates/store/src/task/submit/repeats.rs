@@ -35,7 +35,9 @@ pub(super) async fn decide(
     tasks: &[NewTask],
     now: Timestamp,
 ) -> Result<std::result::Result<Vec<Verdict>, Rejected>> {
-    lock(tx, tasks).await?;
+    if tasks.len() > 1 {
+        lock(tx, tasks.iter()).await?;
+    }
     let mut own = Own::default();
     let mut verdicts = Vec::with_capacity(tasks.len());
     for (index, task) in tasks.iter().enumerate() {
@@ -52,18 +54,18 @@ pub(super) async fn decide(
 }
 
 /// Several rows are locked in one order: two submissions never wait for each other.
-async fn lock(tx: &mut Tx, tasks: &[NewTask]) -> Result<()> {
-    if !tx.is_shared() || tasks.len() < 2 {
+pub(crate) async fn lock<'a>(tx: &mut Tx, tasks: impl Iterator<Item = &'a NewTask> + Clone) -> Result<()> {
+    if !tx.is_shared() {
         return Ok(());
     }
     let mut keys: Vec<(UserId, &str)> =
-        tasks.iter().filter_map(|task| Some((task.user_id, task.unique_key.as_deref()?))).collect();
+        tasks.clone().filter_map(|task| Some((task.user_id, task.unique_key.as_deref()?))).collect();
     keys.sort_unstable();
     keys.dedup();
     for (user_id, key) in keys {
         unique_key::lock(tx, user_id, key).await?;
     }
-    let mut calls: Vec<_> = tasks.iter().filter_map(|task| Some((task, task.cache.as_ref()?))).collect();
+    let mut calls: Vec<_> = tasks.filter_map(|task| Some((task, task.cache.as_ref()?))).collect();
     calls.sort_unstable_by_key(|(task, key)| (task.user_id, key.signature.as_str()));
     calls.dedup_by_key(|(task, key)| (task.user_id, key.signature.as_str()));
     for (task, key) in calls {

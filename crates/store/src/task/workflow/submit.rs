@@ -7,11 +7,10 @@ use taskloom_model::{UserId, WorkflowId};
 use super::join;
 use crate::Store;
 use crate::error::Result;
+use crate::idempotency::{Idempotency, Known};
 use crate::sql::params;
 use crate::task::step::Stepped;
-use crate::task::submit::{
-    Idempotency, Made, NewTask, Rejected, Submission, SubmitOutcome, remember, replay, submit,
-};
+use crate::task::submit::{Made, NewTask, Rejected, Submission, SubmitOutcome, submit};
 use crate::tx::Tx;
 
 /// A workflow as the store takes it.
@@ -66,12 +65,12 @@ impl Store {
 async fn write(tx: &mut Tx, submission: &WorkflowSubmission) -> Result<WorkflowOutcome> {
     let WorkflowSubmission { workflow, keys, tasks, idempotency, now } = submission;
     if let Some(idempotency) = idempotency {
-        match replay(tx, idempotency).await? {
-            Some(SubmitOutcome::Replayed(ids)) => {
+        match idempotency.look(tx).await? {
+            Some(Known::Same(ids)) => {
                 let id = ids.first().copied().unwrap_or_default();
                 return Ok(WorkflowOutcome::Replayed(id));
             }
-            Some(_) => return Ok(WorkflowOutcome::Rejected(Rejected::IdempotencyMismatch)),
+            Some(Known::Other) => return Ok(WorkflowOutcome::Rejected(Rejected::IdempotencyMismatch)),
             None => {}
         }
     }
@@ -86,7 +85,7 @@ async fn write(tx: &mut Tx, submission: &WorkflowSubmission) -> Result<WorkflowO
     let nodes = tasks.iter().zip(keys.iter()).map(|(task, key)| (task.id, Some(key.as_str()), None));
     join(tx, workflow.id, nodes).await?;
     if let Some(idempotency) = idempotency {
-        remember(tx, idempotency, &[workflow.id], *now).await?;
+        idempotency.note(tx, &[workflow.id], *now).await?;
     }
     Ok(WorkflowOutcome::Done { made, steps })
 }
