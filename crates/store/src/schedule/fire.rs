@@ -257,7 +257,7 @@ async fn place(
         _ => return Err(moved()),
     };
     if asks_cache {
-        batch.cache.push(if let Made::Answered(_, outcome) = made { outcome } else { CacheOutcome::Miss });
+        batch.cache.push(if let Made::Answered(_, outcome, _) = made { outcome } else { CacheOutcome::Miss });
     }
     let reason = match made {
         Made::New(_) | Made::Replacing(..) => {
@@ -268,7 +268,7 @@ async fn place(
             return Ok((Verdict::Fire, Some(id)));
         }
         Made::Existing(_) => SkipReason::UniqueKey,
-        Made::Answered(_, CacheOutcome::Hit) => SkipReason::CacheHit,
+        Made::Answered(_, CacheOutcome::Hit, _) => SkipReason::CacheHit,
         Made::Answered(..) => SkipReason::CacheJoined,
     };
     Ok((Verdict::Skip(reason), made.instead()))
