@@ -6,13 +6,16 @@ mod parents;
 mod postgres;
 pub(crate) mod repeats;
 pub(crate) mod unique_key;
+mod write;
 
 pub use cache::CacheKey;
 pub(crate) use gather::Gatherer;
 pub(super) use parents::hold;
+pub(super) use write::Fresh;
+use write::write;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use taskloom_model::{
     Backoff, CacheOutcome, Life, Limits, ParentPolicy, Phase, Priority, Rules, TaskId, Ties, Timestamp,
@@ -21,14 +24,12 @@ use taskloom_model::{
 use taskloom_protocol::{Json, UniqueConflict};
 use uuid::Uuid;
 
-use super::gate::{declare, settle, wait_at_gates};
-use super::life::{INSERT_BLOCKED, INSERT_READY, INSERT_SCHEDULED, Place, band, enter, ready_row};
-use super::note::Note;
+use super::gate::{declare, settle};
+use super::life::{Place, band};
 use super::step::Stepped;
 use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::idempotency::{Idempotency, Known};
-use crate::sql::Param;
 use crate::tx::Tx;
 use repeats::Verdict;
 
@@ -373,152 +374,4 @@ async fn let_in(
         None => true,
     });
     Ok(steps)
-}
-
-/// A task that is being written, with the life it begins.
-#[derive(Clone, Copy)]
-pub(super) struct Fresh<'a> {
-    pub(super) task: &'a NewTask,
-    pub(super) life: Life,
-    pub(super) at: Timestamp,
-}
-
-/// Writes tasks with the lives they begin.
-async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
-    match tx {
-        Tx::Postgres(pg) => {
-            postgres::insert(pg, tasks).await?;
-            wait(tx, tasks).await?;
-        }
-        Tx::Sqlite(_) => insert_each(tx, tasks).await?,
-        Tx::Mysql(_) => insert_together(tx, tasks).await?,
-    }
-    let mut tags: Vec<Param<'_>> = Vec::new();
-    let mut expiries: Vec<Param<'_>> = Vec::new();
-    for Fresh { task, .. } in tasks {
-        for tag in &task.tags {
-            tags.extend::<[Param<'_>; 2]>([tag.into(), task.id.into()]);
-        }
-        if let Some(at) = task.expires_at {
-            expiries.extend::<[Param<'_>; 2]>([at.into(), task.id.into()]);
-        }
-    }
-    tx.insert_many("INSERT INTO task_tags (tag, task_id)", 2, &tags).await?;
-    tx.insert_many("INSERT INTO expiries (expires_at, id)", 2, &expiries).await
-}
-
-/// On SQLite row by row: a statement costs no round trip, and its text is made once.
-async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
-    static ONE: LazyLock<String> =
-        LazyLock::new(|| format!("{INSERT} VALUES ({})", vec!["?"; COLUMNS].join(", ")));
-    for fresh in tasks {
-        let texts = Texts::of(fresh.task);
-        tx.exec(&ONE, &task_row(fresh, &texts)).await?;
-        if fresh.life.phase == Phase::Ready {
-            let place = fresh.task.place();
-            enter(tx, fresh.task.id, &place, &fresh.life, Ties::NONE, None, &Note::default()).await?;
-        }
-    }
-    wait(tx, tasks).await
-}
-
-/// On MySQL in sets.
-async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
-    let texts: Vec<Texts> = tasks.iter().map(|fresh| Texts::of(fresh.task)).collect();
-    let mut rows: Vec<Param<'_>> = Vec::with_capacity(tasks.len() * COLUMNS);
-    for (fresh, texts) in tasks.iter().zip(&texts) {
-        rows.extend(task_row(fresh, texts));
-    }
-    tx.insert_many(INSERT, COLUMNS, &rows).await?;
-    let is_ready = |fresh: &&Fresh<'_>| fresh.life.phase == Phase::Ready;
-    let places: Vec<(Place, &Fresh<'_>)> =
-        tasks.iter().filter(is_ready).map(|fresh| (fresh.task.place(), fresh)).collect();
-    let ready: Vec<Param<'_>> =
-        places.iter().flat_map(|(place, fresh)| ready_row(fresh.task.id, place, &fresh.life)).collect();
-    tx.insert_many(INSERT_READY, 7, &ready).await?;
-    wait(tx, tasks).await
-}
-
-/// Puts those that are not ready where they wait, in sets; one that has ended with its parents is written by itself.
-async fn wait(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
-    let (mut blocked, mut scheduled): (Vec<Param<'_>>, Vec<Param<'_>>) = (Vec::new(), Vec::new());
-    let zero = Param::Int(0);
-    for Fresh { task, life, .. } in tasks {
-        match life.phase {
-            Phase::Ready | Phase::Limited(_) => {}
-            Phase::Blocked { deps_left, run_at } => {
-                blocked.extend([task.id.into(), deps_left.into(), run_at.into(), zero, zero, zero, zero]);
-            }
-            Phase::Scheduled { run_at, wait } => {
-                let reason = Param::Text(wait.reason().name());
-                scheduled.extend([task.id.into(), run_at.into(), reason, zero, zero, zero, zero]);
-            }
-            Phase::Running { .. } | Phase::Ended { .. } => {
-                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
-            }
-        }
-    }
-    tx.insert_many(INSERT_BLOCKED, 7, &blocked).await?;
-    tx.insert_many(INSERT_SCHEDULED, 7, &scheduled).await?;
-    wait_at_gates(tx, tasks).await
-}
-
-/// What has to be put into words for a row.
-struct Texts {
-    backoff: Option<String>,
-    tags: Option<String>,
-    retry_on: Option<String>,
-}
-
-impl Texts {
-    fn of(task: &NewTask) -> Self {
-        Self {
-            backoff: task.backoff.as_ref().and_then(|b| serde_json::to_string(b).ok()),
-            tags: list_text(&task.tags),
-            retry_on: list_text(&task.retry_on),
-        }
-    }
-}
-
-/// A list as JSON; absent if it is empty.
-fn list_text(list: &[String]) -> Option<String> {
-    (!list.is_empty()).then(|| serde_json::to_string(list).unwrap_or_default())
-}
-
-/// The columns of [`task_row`].
-const COLUMNS: usize = 26;
-const INSERT: &str = "INSERT INTO tasks (id, user_id, handler, queue, priority, name, task_type, args, kwargs, max_attempts,
-     timeout_ms, soft_timeout_ms, backoff, expires_at, tags, metadata, model_id, unique_key, parent_id, created_at,
-     parents, retry_on, schedule_id, workflow_id, band, ties)";
-
-fn task_row<'a>(fresh: &Fresh<'a>, texts: &'a Texts) -> [Param<'a>; COLUMNS] {
-    let task = fresh.task;
-    [
-        task.id.into(),
-        task.user_id.into(),
-        (&task.handler).into(),
-        (&task.queue).into(),
-        i64::from(task.priority.number()).into(),
-        task.name.as_ref().into(),
-        task.task_type.as_ref().into(),
-        task.args.as_ref().into(),
-        task.kwargs.as_ref().into(),
-        task.max_attempts.into(),
-        task.timeout_ms.into(),
-        task.soft_timeout_ms.into(),
-        texts.backoff.as_ref().into(),
-        task.expires_at.into(),
-        texts.tags.as_ref().into(),
-        task.metadata.as_ref().into(),
-        task.model_id.as_ref().into(),
-        task.unique_key.as_ref().into(),
-        task.parent_id.into(),
-        fresh.at.into(),
-        (task.depends_on.len() as u64).into(),
-        texts.retry_on.as_ref().into(),
-        task.schedule_id.into(),
-        task.workflow_id.into(),
-        task.band().into(),
-        task.all_ties().bits().into(),
-    ]
 }
