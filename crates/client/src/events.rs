@@ -117,7 +117,9 @@ impl Events {
             Ok(Some(chunk)) => {
                 let events = open.parser.feed(&chunk);
                 open.spoke |= !events.is_empty();
-                events.into_iter().for_each(|event| self.take(&event));
+                for event in events {
+                    self.take(&event);
+                }
                 Ok(())
             }
             ended => {
@@ -143,7 +145,7 @@ impl Events {
         let Some(open) = self.open.take().filter(|_| !self.is_over) else { return Ok(()) };
         self.silent = if open.spoke { 0 } else { self.silent + 1 };
         if self.silent > MOST_SILENT {
-            return Err(why.unwrap_or_else(|| Error::Unreadable("to a stream is always empty".into())));
+            return Err(why.unwrap_or_else(|| Error::Unreadable("is a stream without events".into())));
         }
         if open.since.elapsed() < CUT {
             tokio::time::sleep(pause(self.silent.max(1), None)).await;

@@ -16,6 +16,10 @@ use crate::{Error, Tasks};
 const POLL: Duration = Duration::from_secs(30);
 /// Between two questions to a server, or a proxy, that does not wait.
 const AT_LEAST: Duration = Duration::from_millis(200);
+/// A limit that is as good as none: ten years.
+pub(crate) const LONGEST: Duration = Duration::from_secs(315_360_000);
+/// For an answer that is under way when the time is over.
+const MARGIN: Duration = Duration::from_secs(5);
 /// Tries while the server is away: about a minute.
 pub(crate) const TRIES_AWAY: u32 = 15;
 
@@ -26,7 +30,7 @@ impl Tasks<'_> {
     /// # Errors
     /// Those of a call; [`Error::Unfinished`] when the time is over, [`Error::TimedOut`] if the server was away meanwhile.
     pub async fn wait(&self, id: Uuid, limit: impl Into<Option<Duration>>) -> Result<Task, Error> {
-        let end = limit.into().and_then(|limit| Instant::now().checked_add(limit));
+        let end = limit.into().map(|limit| Instant::now() + limit.min(LONGEST));
         loop {
             let asked = Instant::now();
             let left = end.map_or(POLL, |end| end.saturating_duration_since(asked).min(POLL));
@@ -35,10 +39,9 @@ impl Tasks<'_> {
                 .longer(left)
                 .tries(TRIES_AWAY);
             let task: Task = match end {
-                // Less than a second is left: the answer to a plain question is worth a little more.
                 Some(end) => {
                     let late = |_| Error::TimedOut { server: self.0.server().to_owned() };
-                    timeout_at(end + Duration::from_secs(5), self.0.call(call)).await.map_err(late)??
+                    timeout_at(end + MARGIN, self.0.call(call)).await.map_err(late)??
                 }
                 None => self.0.call(call).await?,
             };
@@ -70,6 +73,6 @@ impl Tasks<'_> {
             return Err(Error::NotSucceeded(Box::new(task)));
         }
         serde_json::from_str(task.result.get())
-            .map_err(|e| Error::Unreadable(format!("has another result for task {id}: {e}")))
+            .map_err(|e| Error::Unreadable(format!("has a result of task {id} that is of another type: {e}")))
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::client::new_key;
 use crate::transport::Call;
-use crate::wait::TRIES_AWAY;
+use crate::wait::{LONGEST, TRIES_AWAY};
 use crate::{Client, Error, Pages};
 
 /// How often a workflow is asked for that is waited for.
@@ -90,7 +90,7 @@ impl Workflows<'_> {
     /// # Errors
     /// Those of a call, once the server has been away for about a minute.
     pub async fn wait(&self, id: Uuid, limit: impl Into<Option<Duration>>) -> Result<Workflow, Error> {
-        let end = limit.into().and_then(|limit| Instant::now().checked_add(limit));
+        let end = limit.into().map(|limit| Instant::now() + limit.min(LONGEST));
         loop {
             let call = Call::get(path(id, "")).query("tasks", "false").tries(TRIES_AWAY);
             let workflow: Workflow = self.0.call(call).await?;

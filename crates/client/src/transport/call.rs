@@ -133,7 +133,7 @@ impl Call {
     /// Allows so much more time.
     #[must_use]
     pub fn longer(self, more: Duration) -> Self {
-        Self { longer: self.longer + more, ..self }
+        Self { longer: self.longer.saturating_add(more), ..self }
     }
 
     /// Tries it so often, if it may be repeated.

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use taskloom_client::{
-    Client, CountTasks, Error, Status, SubmitOutcome, SubmitTask, SubmitWorkflow, Task, Timestamp, Uuid,
+    Client, CountTasks, Error, ListWorkflows, Status, SubmitOutcome, SubmitTask, SubmitWorkflow, Task,
+    Timestamp, Uuid,
 };
 
 use crate::proxy::Proxy;
@@ -38,7 +39,7 @@ async fn a_submission_whose_answer_is_lost_makes_one_task() {
     let workflow = SubmitWorkflow::new("one").node("a", SubmitTask::new("demo.echo"));
     let workflow = client.workflows().submit(&workflow).await.unwrap();
     assert!(workflow.deduplicated);
-    assert_eq!(client.workflows().list(&Default::default()).unwrap().all().await.unwrap().len(), 1);
+    assert_eq!(client.workflows().list(&ListWorkflows::default()).unwrap().all().await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -53,7 +53,10 @@ async fn a_schedule_is_made_changed_paused_and_run_by_hand() {
     };
     let changed = schedules.change(weekly.id, &change).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.timezone.as_str()), ("new", "UTC"));
-    assert!(!schedules.pause(weekly.id).await.unwrap().enabled);
+    // Twice is no more than once, so that these calls may be repeated.
+    for _ in 0..2 {
+        assert!(!schedules.pause(weekly.id).await.unwrap().enabled);
+    }
     let paused = ListSchedules { enabled: Some(false), ..ListSchedules::default() };
     assert_eq!(schedules.page(&paused).await.unwrap().total, 1);
     let other =
@@ -62,7 +65,9 @@ async fn a_schedule_is_made_changed_paused_and_run_by_hand() {
     assert_eq!(task.schedule_id, Some(weekly.id));
     let result: serde_json::Value = client.tasks().wait_for(task.id, PATIENCE).await.unwrap();
     assert_eq!(result["kwargs"], json!({"day": "tomorrow"}));
-    assert!(schedules.resume(weekly.id).await.unwrap().enabled);
+    for _ in 0..2 {
+        assert!(schedules.resume(weekly.id).await.unwrap().enabled);
+    }
     let all = schedules.list(&ListSchedules { limit: Some(1), ..ListSchedules::default() }).unwrap();
     assert_eq!(all.all().await.unwrap().len(), 1);
     schedules.delete(weekly.id).await.unwrap();
