@@ -22,14 +22,17 @@ impl Proxy {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (answers_to_swallow, connections) =
             (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let (generation, changes) = watch::channel(0);
+        let (generation, mut changes) = watch::channel(0);
         let (swallow, count) = (Arc::clone(&answers_to_swallow), Arc::clone(&connections));
         tokio::spawn(async move {
             while let Ok((down, _)) = listener.accept().await {
+                // From here on a cut is for this one too.
+                changes.mark_unchanged();
+                let cut = changes.clone();
                 count.fetch_add(1, Ordering::SeqCst);
                 let less = |left: usize| left.checked_sub(1);
                 let swallows = swallow.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
-                tokio::spawn(pass(down, server.clone(), swallows, changes.clone()));
+                tokio::spawn(pass(down, server.clone(), swallows, cut));
             }
         });
         Self { url, answers_to_swallow, connections, generation }
@@ -52,7 +55,6 @@ impl Proxy {
 }
 
 async fn pass(mut down: TcpStream, server: String, swallows: bool, mut cut: watch::Receiver<u32>) {
-    cut.mark_unchanged();
     let Ok(mut up) = TcpStream::connect(server).await else { return };
     if swallows {
         let (mut answers, mut requests) = up.split();

@@ -1,10 +1,14 @@
 //! What is made again, and what is made once all the same.
 
-use serde_json::json;
+use std::pin::pin;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use taskloom_client::{
     Client, CountTasks, Error, ListWorkflows, Status, SubmitOutcome, SubmitTask, SubmitWorkflow, Task,
     Timestamp, Uuid,
 };
+use tokio::net::TcpSocket;
 
 use crate::proxy::Proxy;
 use crate::scripted::{Scripted, answer, header};
@@ -47,8 +51,7 @@ async fn what_cannot_be_repeated_is_told() {
     let server = Server::start().await;
     let proxy = Proxy::before(&server.url).await;
     let client = Client::new(&proxy.url, &server.token("ann").await).unwrap();
-    let id =
-        client.task("demo.echo").delay(std::time::Duration::from_secs(3_600)).submit().await.unwrap().id();
+    let id = client.task("demo.echo").delay(Duration::from_secs(3_600)).submit().await.unwrap().id();
     // With a connection of its own.
     let client = Client::new(&proxy.url, &server.token("ann").await).unwrap();
     proxy.swallow_answers(1);
@@ -93,4 +96,22 @@ async fn the_tries_are_bounded() {
     // Whether it was carried out nobody knows.
     client.tasks().retry(Uuid::nil()).await.unwrap_err();
     assert_eq!(server.heads().len(), 7);
+}
+
+#[tokio::test]
+async fn a_server_that_is_just_starting_is_waited_for() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let client = Client::new(&address, "t").unwrap().tries(20);
+    // Nothing was sent, so that also a call without a key is made again.
+    let verdict =
+        json!({"success": true, "message": "", "task": serde_json::from_str::<Value>(&a_task()).unwrap()});
+    let tasks = client.tasks();
+    let mut cancelling = pin!(tasks.cancel(Uuid::nil()));
+    let refused = tokio::time::timeout(Duration::from_millis(200), cancelling.as_mut()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let server = Scripted::on(socket.listen(16).unwrap(), vec![answer("200 OK", "", &verdict.to_string())]);
+    cancelling.await.unwrap();
+    assert_eq!(server.heads().len(), 1);
 }

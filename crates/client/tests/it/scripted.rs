@@ -19,7 +19,10 @@ pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
 impl Scripted {
     /// Gives these answers in order; whoever asks for more is hung up on.
     pub(crate) async fn start(answers: Vec<String>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answers)
+    }
+
+    pub(crate) fn on(listener: TcpListener, answers: Vec<String>) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let told = Arc::clone(&heads);

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
-use taskloom_client::{Error, Status, Task};
+use taskloom_client::{Client, Error, Status, Task};
 
-use crate::server::{PATIENCE, Server, at_the_gate};
+use crate::proxy::Proxy;
+use crate::server::{PATIENCE, Server, at_the_gate, eventually};
 
 #[derive(Debug, Deserialize, PartialEq)]
 struct Slept {
@@ -47,4 +48,21 @@ async fn a_task_that_goes_on_is_not_waited_for_beyond_the_limit() {
     server.gate.add_permits(1);
     let task: Task = waiting.await.unwrap().unwrap();
     assert_eq!((task.status, task.result.get()), (Status::Succeeded, r#"{"passed":true}"#));
+}
+
+#[tokio::test]
+async fn a_wait_outlives_its_connection() {
+    let server = Server::start().await;
+    let client = server.client("ann").await;
+    let id = at_the_gate(&client).await.id;
+    let proxy = Proxy::before(&server.url).await;
+    let far = Client::new(&proxy.url, &server.token("ann").await).unwrap();
+    let waiting = tokio::spawn(async move { far.tasks().wait(id, None).await });
+    for connections in 1..=2 {
+        eventually("the wait to be under way", async || (proxy.connections() == connections).then_some(()))
+            .await;
+        proxy.cut();
+    }
+    server.gate.add_permits(1);
+    assert_eq!(waiting.await.unwrap().unwrap().status, Status::Succeeded);
 }
