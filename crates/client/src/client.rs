@@ -16,9 +16,9 @@ use crate::{Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks
 ///
 /// Cloning is cheap and shares the connections. They belong to the Tokio runtime the client is used on.
 ///
-/// Calls that only read, PUTs, and submissions (each carries an idempotency key) are made up to 4 times, with jittered pauses of
-/// up to 5 s, or as `Retry-After` says: after a lost connection, a time-out, 429 and 503, and 502 and 504 of a proxy. Other
-/// calls are repeated only if nothing was sent.
+/// Calls that only read, PUTs, and submissions (each carries an idempotency key) are made up to 4 times, with jittered
+/// pauses of up to 5 s, or as `Retry-After` says: after a lost connection, a time-out, 429 and 503, and 502 and 504 of a
+/// proxy. Other calls are repeated only if nothing was sent.
 #[derive(Clone)]
 pub struct Client {
     transport: Transport,

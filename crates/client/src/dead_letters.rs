@@ -18,8 +18,8 @@ impl DeadLetters<'_> {
         Ok(Pages::new(self.0, Call::get("/dead-letters").queries(filter)?))
     }
 
-    /// Runs dead letters again, with all their attempts. Only says what it would do, unless `dry_run` is false; one call moves
-    /// up to `limit`, and its `next_cursor` goes on.
+    /// Runs dead letters again, with all their attempts. Only says what it would do, unless `dry_run` is false; one call
+    /// moves up to `limit`, and its `next_cursor` goes on.
     ///
     /// # Errors
     /// Those of a call; [`Code::Validation`](crate::Code::Validation) unless exactly one of `filter` and `all` is given.

@@ -33,8 +33,8 @@ pub struct WatchEvent {
 
 /// The story of a task: see [`Tasks::events`].
 ///
-/// A connection that breaks is opened again behind the last event. No log line is lost or told twice; of states and progress
-/// that passed meanwhile, the latest is told.
+/// A connection that breaks is opened again behind the last event. No log line is lost or told twice; of states and
+/// progress that passed meanwhile, the latest is told.
 #[derive(Debug)]
 pub struct Events {
     client: Client,

@@ -14,8 +14,8 @@ use crate::{Client, Error, Pages};
 pub struct Schedules<'a>(pub(crate) &'a Client);
 
 impl Schedules<'_> {
-    /// Creates a schedule. The server takes no idempotency key here: after [`Error::Unreachable`] or [`Error::TimedOut`] look by
-    /// its name whether it is there.
+    /// Creates a schedule. The server takes no idempotency key here: after [`Error::Unreachable`] or [`Error::TimedOut`]
+    /// look by its name whether it is there.
     ///
     /// # Errors
     /// Those of a call.
@@ -79,8 +79,8 @@ impl Schedules<'_> {
         self.0.tell(Call::delete(path(id, ""))).await
     }
 
-    /// Runs its task now, beside its ticks, and also while it is paused; `other` says what differs this time. The server takes no
-    /// idempotency key here.
+    /// Runs its task now, beside its ticks, and also while it is paused; `other` says what differs this time. The server
+    /// takes no idempotency key here.
     ///
     /// # Errors
     /// Those of a call.

@@ -31,8 +31,8 @@ pub enum SubmitOutcome {
     Replaced(Uuid),
     /// Another task has the unique key: this is that one.
     UniqueKey,
-    /// The idempotency key was sent before: this is what that request was answered with. If the key is not the caller's own,
-    /// that was an earlier try of this very call, whose answer was lost.
+    /// The idempotency key was sent before: this is what that request was answered with. If the key is not the caller's
+    /// own, that was an earlier try of this very call, whose answer was lost.
     SameRequest,
     /// The result of the same call was in the cache.
     CacheHit,
@@ -74,8 +74,8 @@ impl Tasks<'_> {
         self.submit_keyed(task, new_key()).await
     }
 
-    /// The same with an idempotency key of one's own, 1 to 200 visible ASCII characters: whoever sends the same task with the
-    /// same key, also after a restart, is answered with the same task.
+    /// The same with an idempotency key of one's own, 1 to 200 visible ASCII characters: whoever sends the same task with
+    /// the same key, also after a restart, is answered with the same task.
     ///
     /// # Errors
     /// Those of [`Tasks::submit`]; [`Code::IdempotencyMismatch`](crate::Code::IdempotencyMismatch) if the key came with

@@ -135,8 +135,8 @@ impl Tasks<'_> {
         Ok(answer.items)
     }
 
-    /// Writes the content of one of its files, as it comes, and gives its length in bytes. At the end it is checked against its
-    /// SHA-256; after an error, throw away what was written.
+    /// Writes the content of one of its files, as it comes, and gives its length in bytes. At the end it is checked against
+    /// its SHA-256; after an error, throw away what was written.
     ///
     /// # Errors
     /// Those of a call; [`Error::Write`]; [`Error::Unreadable`] if it arrived damaged.

@@ -24,8 +24,8 @@ const MARGIN: Duration = Duration::from_secs(5);
 pub(crate) const TRIES_AWAY: u32 = 15;
 
 impl Tasks<'_> {
-    /// Waits until the task ends, for as long as it takes or at most `limit`, and gives it whatever it came to. The server answers as
-    /// soon as it has ended; one that is away for up to a minute is waited for.
+    /// Waits until the task ends, for as long as it takes or at most `limit`, and gives it whatever it came to. The server
+    /// answers as soon as it has ended; one that is away for up to a minute is waited for.
     ///
     /// # Errors
     /// Those of a call; [`Error::Unfinished`] when the time is over, [`Error::TimedOut`] if the server was away meanwhile.
@@ -61,8 +61,8 @@ impl Tasks<'_> {
     /// Waits as [`Tasks::wait`] does, for a task that succeeds, and reads its result.
     ///
     /// # Errors
-    /// Those of [`Tasks::wait`]; [`Error::NotSucceeded`] if it failed or was revoked; [`Error::Unreadable`] if its result is no
-    /// `T`.
+    /// Those of [`Tasks::wait`]; [`Error::NotSucceeded`] if it failed or was revoked; [`Error::Unreadable`] if its result
+    /// is no `T`.
     pub async fn wait_for<T: DeserializeOwned>(
         &self,
         id: Uuid,

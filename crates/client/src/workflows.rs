@@ -84,8 +84,8 @@ impl Workflows<'_> {
         self.0.tasks().list(&ListTasks { workflow_id: Some(id), ..ListTasks::default() })
     }
 
-    /// Waits until all its tasks have ended, or at most `limit`, by asking twice a second; gives it as it stands then, whatever its
-    /// status, without its nodes.
+    /// Waits until all its tasks have ended, or at most `limit`, by asking twice a second; gives it as it stands then,
+    /// whatever its status, without its nodes.
     ///
     /// # Errors
     /// Those of a call, once the server has been away for about a minute.
