@@ -4,16 +4,15 @@ mod view;
 
 use std::time::Duration;
 
+use taskloom_client::sse::{Parser, ServerEvent};
 use taskloom_protocol::{Task, TaskEvent};
 use tokio::time::Instant;
 
-use crate::client::{Call, Client, Parser, ServerEvent, pause};
+use crate::client::{Call, Client, pause};
 use crate::error::{CliError, Exit};
 
 pub(crate) use view::View;
 
-/// A stream that says nothing for so long, not even that it is alive, is taken for dead.
-const SILENCE: Duration = Duration::from_secs(60);
 /// How long one long-poll waits.
 const POLL_WAIT: Duration = Duration::from_secs(10);
 /// Failures in a row before we give up: about a minute.
@@ -112,9 +111,9 @@ impl Follower<'_> {
 
     /// Follows the stream to its end; whether the task has ended.
     async fn stream(&mut self, view: &mut View) -> Result<bool, CliError> {
-        let path = format!("{}/events", self.path);
-        let mut response = match self.client.stream(&path).await {
-            Ok(response) => response,
+        let call = Call::get(format!("{}/events", self.path)).streaming("text/event-stream").tries(1);
+        let mut answer = match self.client.open(&call).await {
+            Ok(answer) => answer,
             Err(error) if !self.reachable().await => return Err(error),
             // Such as a proxy that does not let streams through, or no room for one more.
             Err(_) => {
@@ -125,7 +124,7 @@ impl Follower<'_> {
         let mut parser = Parser::default();
         let mut said_something = false;
         loop {
-            let Ok(Ok(Some(chunk))) = tokio::time::timeout(SILENCE, response.chunk()).await else {
+            let Ok(Some(chunk)) = answer.chunk().await else {
                 // The end, a broken connection or silence: look at the task, then connect again.
                 self.streams = said_something;
                 return Ok(false);
@@ -146,33 +145,7 @@ impl Follower<'_> {
 
 /// Shows an event; whether it says that the task has ended.
 fn show(event: &ServerEvent, view: &mut View) -> bool {
-    let Some(event) = read(event) else { return false };
+    let Some(event) = event.of_task() else { return false };
     view.event(&event);
     matches!(event, TaskEvent::State { state, .. } if state.is_terminal())
-}
-
-/// Reads an event; the kind stands in the data or, where it does not, in the event's name.
-fn read(event: &ServerEvent) -> Option<TaskEvent> {
-    let mut value: serde_json::Value = serde_json::from_str(&event.data).ok()?;
-    let object = value.as_object_mut()?;
-    object.entry("event").or_insert_with(|| event.name.clone().into());
-    serde_json::from_value(value).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_read_with_and_without_a_tag() {
-        let event = |name: &str, data: &str| ServerEvent { name: name.into(), data: data.into() };
-        let tagged = read(&event("message", r#"{"event":"progress","progress":5.0,"detail":null}"#));
-        assert!(matches!(tagged, Some(TaskEvent::Progress { progress: 5.0, .. })));
-        let named =
-            read(&event("state", r#"{"state":"failed","status":"failed","reason":"error","attempt":3}"#));
-        assert!(matches!(named, Some(TaskEvent::State { attempt: 3, .. })));
-        for (name, data) in [("future", "{}"), ("state", "[]"), ("state", "nonsense"), ("progress", "{}")] {
-            assert!(read(&event(name, data)).is_none(), "{name} {data}");
-        }
-    }
 }

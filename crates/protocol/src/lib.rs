@@ -11,7 +11,9 @@ mod error;
 mod explain;
 mod field;
 mod handler;
+mod history;
 mod prune;
+mod query;
 mod queue;
 pub mod reference;
 mod request;
@@ -33,17 +35,16 @@ pub use error::{Code, FieldError, Problem};
 pub use explain::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving};
 pub use field::{Json, JsonError, check_json, json_null};
 pub use handler::HandlerDefaults;
+pub use history::{Artifact, Artifacts, Attempt, Attempts, KeptLine, LogLevel, LogLine, Logs};
 pub use prune::{PruneAnswer, PruneCounts, PruneRequest};
+pub use query::{CountTasks, ListCache, ListSchedules, ListTasks, ListTicks, ListWorkflows, PurgeCache};
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use schedule::{
     ChangeSchedule, CreateSchedule, Given, Preview, PreviewSchedule, PreviewTime, Refused, RunSchedule,
     Schedule, SchedulePage, Tick, TickCounts, TickPage,
 };
-pub use task::{
-    Artifact, Attempt, BatchAnswer, Counts, Duplicate, KeptLine, LogLevel, LogLine, Page, Task, TaskError,
-    TaskEvent, Verdict,
-};
+pub use task::{BatchAnswer, Counts, Duplicate, Page, Task, TaskError, TaskEvent, Verdict};
 pub use text::shorten;
 pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,

@@ -1,10 +1,8 @@
 //! The result cache: looked at and purged.
 
 use axum::extract::State;
-use serde::Deserialize;
 use taskloom_engine::{CacheQuery, Caller};
-use taskloom_protocol::{CachePage, CachePurged, FieldError};
-use utoipa::IntoParams;
+use taskloom_protocol::{CachePage, CachePurged, FieldError, ListCache, PurgeCache};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -17,67 +15,29 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, purge))
 }
 
-/// Which calls to list.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Only of this handler.
-    #[param(max_length = 200)]
-    handler: Option<String>,
-    /// Only the call with this signature.
-    #[param(max_length = 200)]
-    signature: Option<String>,
-    /// Everybody's, for operators and admins.
-    #[param(default = false)]
-    all: bool,
-    /// Calls on the page.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(max_length = 500)]
-    cursor: Option<String>,
-}
-
-/// Which calls to forget.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-struct PurgeQuery {
-    /// Only of this handler.
-    #[param(max_length = 200)]
-    handler: Option<String>,
-    /// Only the call with this signature.
-    #[param(max_length = 200)]
-    signature: Option<String>,
-    /// Everybody's, for operators and admins.
-    #[param(default = false)]
-    all: bool,
-}
-
 /// The calls that the cache knows, and how this server has answered calls so far.
-#[utoipa::path(get, path = "/cache", tag = "cache", operation_id = "cache_list", params(ListQuery),
+#[utoipa::path(get, path = "/cache", tag = "cache", operation_id = "cache_list", params(ListCache),
     responses((status = 200, description = "A page of calls", body = CachePage)))]
 async fn list(
     State(app): State<App>,
     Reader(caller): Reader,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<ListCache>,
 ) -> ApiResult<Json<CachePage>> {
-    let ListQuery { handler, signature, all, limit, cursor } = query;
+    let ListCache { handler, signature, all, limit, cursor } = query;
     let limit = in_range("limit", limit.unwrap_or(50), 1, 500)?;
     let query = checked(&caller, handler, signature, all)?;
     Ok(Json(app.engine.cache_list(&caller, query, cursor.as_deref(), limit).await?))
 }
 
 /// Forget calls: the next of each makes a task. Without a handler or a signature, all of them. The tasks stay.
-#[utoipa::path(delete, path = "/cache", tag = "cache", operation_id = "cache_purge", params(PurgeQuery),
+#[utoipa::path(delete, path = "/cache", tag = "cache", operation_id = "cache_purge", params(PurgeCache),
     responses((status = 200, description = "How many were forgotten", body = CachePurged)))]
 async fn purge(
     State(app): State<App>,
     writer: Writer,
-    Query(query): Query<PurgeQuery>,
+    Query(query): Query<PurgeCache>,
 ) -> ApiResult<Json<CachePurged>> {
-    let PurgeQuery { handler, signature, all } = query;
+    let PurgeCache { handler, signature, all } = query;
     let query = checked(&writer.caller, handler, signature, all)?;
     Ok(Json(app.engine.cache_purge(&writer.caller, query).await?))
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use taskloom_protocol::{
-    RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
+    ListWorkflows, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
 };
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -56,25 +56,13 @@ async fn submit(
     Ok(created_or_known(!submitted.deduplicated, &submitted))
 }
 
-/// Which part of the list.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Workflows on the page.
-    #[param(minimum = 1, maximum = 100, default = 20)]
-    limit: Option<u32>,
-    /// A page's `next_cursor`, for the page behind it.
-    cursor: Option<String>,
-}
-
 /// List workflows, the youngest first, without their nodes.
-#[utoipa::path(get, path = "/workflows", tag = "workflows", operation_id = "workflows_list", params(ListQuery),
+#[utoipa::path(get, path = "/workflows", tag = "workflows", operation_id = "workflows_list", params(ListWorkflows),
     responses((status = 200, description = "A page", body = WorkflowPage)))]
 async fn list(
     State(app): State<App>,
     Reader(caller): Reader,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<ListWorkflows>,
 ) -> ApiResult<Json<WorkflowPage>> {
     let limit = in_range("limit", query.limit.unwrap_or(LIMIT), 1, MOST)?;
     Ok(Json(app.engine.workflows(&caller, query.cursor.as_deref(), limit).await?))

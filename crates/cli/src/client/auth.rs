@@ -3,9 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
+use taskloom_client::Error;
+use taskloom_client::address::DEFAULT_SERVER;
+use taskloom_client::transport::{Transport, read};
 use taskloom_protocol::TokenPair;
 
-use super::{Call, Client, DEFAULT_SERVER, normalize, problem};
+use super::{Call, Client, normalize};
 use crate::config::{Environment, Secret};
 use crate::credentials::{CredentialsFile, Login};
 use crate::error::CliError;
@@ -73,17 +76,16 @@ impl Auth {
     /// A token newer than `used`, which the server refused; `None` if there is no way to get one.
     pub(super) async fn refresh(
         &self,
-        http: &reqwest::Client,
-        server: &str,
+        transport: &Transport,
         used: &str,
     ) -> Result<Option<String>, CliError> {
         let Self::Stored { file, access } = self else { return Ok(None) };
         // A refresh token works once: the lock keeps a second command from using it at the same time.
         let lock = file.lock()?;
         let mut credentials = lock.read()?;
-        let Some(login) = credentials.servers.get_mut(server) else { return Ok(None) };
+        let Some(login) = credentials.servers.get_mut(transport.server()) else { return Ok(None) };
         if login.access_token == used {
-            let Some(pair) = renew(http, server, &login.refresh_token).await? else { return Ok(None) };
+            let Some(pair) = renew(transport, &login.refresh_token).await? else { return Ok(None) };
             login.access_token = pair.access_token;
             login.refresh_token = pair.refresh_token;
             let token = login.access_token.clone();
@@ -100,16 +102,13 @@ fn remember(access: &Mutex<Secret>, token: String) -> String {
 }
 
 /// The next pair of tokens; `None` if the server refuses the refresh token.
-async fn renew(http: &reqwest::Client, server: &str, refresh: &str) -> Result<Option<TokenPair>, CliError> {
-    let request = http
-        .post(format!("{server}/api/v1/auth/refresh"))
-        .timeout(super::CALL_TIMEOUT)
-        .json(&json!({"refresh_token": refresh}));
-    let response = request.send().await.map_err(|e| problem::unreachable(server, &e))?;
-    if !response.status().is_success() {
-        return Ok(None);
+async fn renew(transport: &Transport, refresh: &str) -> Result<Option<TokenPair>, CliError> {
+    let call = Call::post("/auth/refresh").body(&json!({"refresh_token": refresh}))?;
+    match transport.text(&call, None).await {
+        Ok(text) => Ok(Some(read(&text)?)),
+        Err(Error::Problem(_) | Error::Foreign { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    response.json().await.map(Some).map_err(|e| problem::unreachable(server, &e))
 }
 
 /// Logs in and keeps the login; it becomes the default server.
@@ -120,7 +119,7 @@ pub(crate) async fn log_in(
     password: &Secret,
 ) -> Result<(), CliError> {
     let body = json!({"username": username, "password": password.expose()});
-    let anonymous = Client { http: client.http.clone(), server: client.server.clone(), auth: Auth::Nobody };
+    let anonymous = Client { transport: client.transport.clone(), auth: Auth::Nobody };
     let pair: TokenPair = anonymous.call(Call::post("/auth/login/json").body(&body)?).await?.read()?;
     let lock = CredentialsFile::locate(environment)?.lock()?;
     let mut credentials = lock.read()?;
@@ -129,8 +128,8 @@ pub(crate) async fn log_in(
         access_token: pair.access_token,
         refresh_token: pair.refresh_token,
     };
-    credentials.servers.insert(client.server.clone(), login);
-    credentials.default_server = Some(client.server.clone());
+    credentials.servers.insert(client.server().to_owned(), login);
+    credentials.default_server = Some(client.server().to_owned());
     lock.write(&credentials)
 }
 
@@ -140,14 +139,14 @@ pub(crate) async fn log_out(
     environment: &Environment,
 ) -> Result<Option<Result<(), CliError>>, CliError> {
     let file = CredentialsFile::locate(environment)?;
-    if !file.read()?.servers.contains_key(&client.server) {
+    if !file.read()?.servers.contains_key(client.server()) {
         return Ok(None);
     }
     let told = client.call(Call::post("/auth/logout")).await;
     let lock = file.lock()?;
     let mut credentials = lock.read()?;
-    credentials.servers.remove(&client.server);
-    if credentials.default_server.as_ref() == Some(&client.server) {
+    credentials.servers.remove(client.server());
+    if credentials.default_server.as_deref() == Some(client.server()) {
         credentials.default_server = credentials.servers.keys().next().cloned();
     }
     lock.write(&credentials)?;

@@ -1,56 +1,38 @@
 //! What the server refused, in words with what to do next.
 
-use std::error::Error;
-
-use reqwest::StatusCode;
-use serde::Deserialize;
+use taskloom_client::transport::StatusCode;
+use taskloom_client::{Error, Problem};
 
 use super::auth::Proof;
 use crate::error::{CliError, Exit};
 use crate::output::plain;
 
-/// `application/problem+json`, read leniently: another version may know other codes.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    title: String,
-    detail: String,
-    code: String,
-    request_id: Option<String>,
-    errors: Vec<Field>,
+/// Whether the server does not accept the token.
+pub(super) fn is_unauthorized(error: &Error) -> bool {
+    match error {
+        Error::Problem(problem) => problem.status == StatusCode::UNAUTHORIZED,
+        Error::Foreign { status, .. } => *status == StatusCode::UNAUTHORIZED,
+        _ => false,
+    }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Field {
-    loc: Vec<String>,
-    msg: String,
-}
-
-/// Explains an answer that is no success to a call with this proof.
-pub(super) fn explain(server: &str, status: StatusCode, text: &str, proof: Proof) -> CliError {
-    let Ok(problem) = serde_json::from_str::<Problem>(text) else { return foreign(server, status) };
-    if problem.detail.is_empty() && problem.title.is_empty() {
-        return foreign(server, status);
-    }
-    let message = plain(&sentence(&problem));
-    match status {
-        StatusCode::UNAUTHORIZED if problem.code == "bad_credentials" => {
-            CliError::new(Exit::NoAccess, message)
+/// Explains why a call to this path with this proof did not succeed.
+pub(super) fn explain(error: Error, server: &str, path: &str, proof: Proof) -> CliError {
+    let status = match &error {
+        Error::Problem(problem) => Some(problem.status),
+        Error::Foreign { status, .. } => Some(status.as_u16()),
+        _ => None,
+    };
+    let explained = match &error {
+        Error::Problem(problem)
+            if problem.status == StatusCode::UNAUTHORIZED && problem.code != "bad_credentials" =>
+        {
+            unauthorized(server, &plain(&problem.to_string()), proof)
         }
-        StatusCode::UNAUTHORIZED => unauthorized(server, &message, proof),
-        StatusCode::FORBIDDEN => CliError::new(Exit::NoAccess, message),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            CliError::new(Exit::NoAccess, message).hint("try again in a moment")
-        }
-        _ if status.is_server_error() => match &problem.request_id {
-            Some(id) => {
-                CliError::failed(message).hint(format!("the server's log has it under request id {id}"))
-            }
-            None => CliError::failed(message),
-        },
-        _ => CliError::new(Exit::Refused, message),
-    }
+        _ => error.into(),
+    };
+    let about_task = path.starts_with("/tasks/") && matches!(status, Some(404 | 422));
+    if about_task { explained.hint("`taskloom list` shows the tasks that are there") } else { explained }
 }
 
 fn unauthorized(server: &str, message: &str, proof: Proof) -> CliError {
@@ -68,80 +50,66 @@ fn unauthorized(server: &str, message: &str, proof: Proof) -> CliError {
     CliError::new(Exit::NoAccess, what).hint(hint)
 }
 
-fn sentence(problem: &Problem) -> String {
-    if problem.errors.is_empty() {
-        return if problem.detail.is_empty() { problem.title.clone() } else { problem.detail.clone() };
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        let message = plain(&error.to_string());
+        match &error {
+            Error::Problem(problem) => refused(problem, message),
+            Error::Foreign { .. } => Self::new(Exit::NoAccess, message)
+                .hint("is it the right address? A proxy in between may answer like that"),
+            Error::Unreachable { .. } => Self::new(Exit::NoAccess, message)
+                .hint("is `taskloom dev` or `taskloom serve` running there?"),
+            Error::TimedOut { .. } => Self::new(Exit::NoAccess, message),
+            _ => Self::failed(message),
+        }
     }
-    let fields = problem.errors.iter().map(|field| {
-        let place: Vec<_> = field
-            .loc
-            .iter()
-            .skip_while(|part| ["body", "query", "path"].contains(&part.as_str()))
-            .cloned()
-            .collect();
-        if place.is_empty() { field.msg.clone() } else { format!("{}: {}", place.join("."), field.msg) }
-    });
-    fields.collect::<Vec<_>>().join("\n")
 }
 
-fn foreign(server: &str, status: StatusCode) -> CliError {
-    CliError::new(Exit::NoAccess, format!("{server} answered {status}, not as Taskloom would"))
-        .hint("is it the right address? A proxy in between may answer like that")
-}
-
-/// Explains why no answer came.
-pub(super) fn unreachable(server: &str, error: &reqwest::Error) -> CliError {
-    if error.is_timeout() && !error.is_connect() {
-        return CliError::new(Exit::NoAccess, format!("{server} did not answer in time"));
+fn refused(problem: &Problem, message: String) -> CliError {
+    match problem.status {
+        401 | 403 => CliError::new(Exit::NoAccess, message),
+        429 | 503 => CliError::new(Exit::NoAccess, message).hint("try again in a moment"),
+        500.. => match &problem.request_id {
+            Some(id) => {
+                CliError::failed(message).hint(format!("the server's log has it under request id {id}"))
+            }
+            None => CliError::failed(message),
+        },
+        _ => CliError::new(Exit::Refused, message),
     }
-    let message =
-        if error.is_connect() { format!("cannot reach {server}") } else { format!("lost {server}") };
-    let cause = root_cause(error);
-    CliError::new(Exit::NoAccess, format!("{message}: {cause}"))
-        .hint("is `taskloom dev` or `taskloom serve` running there?")
-}
-
-fn root_cause(error: &dyn Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    plain(&last.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn explained(status: u16, text: &str, proof: Proof) -> CliError {
-        explain("http://x", StatusCode::from_u16(status).unwrap(), text, proof)
+    fn explained(status: u16, code: &str, proof: Proof) -> CliError {
+        let text = format!(r#"{{"status":{status},"title":"t","detail":"no token","code":"{code}"}}"#);
+        let problem = serde_json::from_str(&text).unwrap();
+        explain(Error::Problem(Box::new(problem)), "http://x", "/tasks/1", proof)
     }
 
     #[test]
-    fn fields_are_named() {
-        let text = r#"{"title":"t","detail":"2 fields","code":"validation","errors":[
-            {"loc":["body","timeout"],"msg":"must be above 0","type":"x"},{"loc":["body","tags","3"],"msg":"too long"}]}"#;
-        let error = explained(422, text, Proof::Login);
+    fn a_task_that_is_not_there_is_looked_for_in_the_list() {
+        let error = explained(404, "not_found", Proof::Login);
         assert_eq!(error.exit, Exit::Refused);
-        assert_eq!(error.message, "timeout: must be above 0\ntags.3: too long");
+        assert!(error.to_string().contains("`taskloom list`"), "{error}");
     }
 
     #[test]
     fn the_next_step_is_said() {
-        let text = r#"{"title":"Authentication is required","detail":"no token","code":"unauthorized"}"#;
-        let error = explained(401, text, Proof::None).to_string();
+        let error = explained(401, "unauthorized", Proof::None).to_string();
         assert!(error.contains("not logged in at http://x"), "{error}");
         assert!(error.contains("taskloom login --server http://x"), "{error}");
-        let error = explained(401, text, Proof::Token).to_string();
+        let error = explained(401, "unauthorized", Proof::Token).to_string();
         assert!(error.contains("does not accept TASKLOOM_TOKEN"), "{error}");
     }
 
     #[test]
     fn what_is_not_taskloom_is_said() {
-        for text in ["<html>", "", "{}", "[]"] {
-            let error = explained(502, text, Proof::Login);
-            assert_eq!(error.exit, Exit::NoAccess);
-            assert!(error.message.contains("not as Taskloom would"), "{text}");
-        }
+        let error = Error::Foreign { server: "http://x".into(), status: StatusCode::BAD_GATEWAY };
+        let error = explain(error, "http://x", "/tasks", Proof::Login);
+        assert_eq!(error.exit, Exit::NoAccess);
+        assert!(error.message.contains("answered 502 Bad Gateway, not as Taskloom would"), "{error}");
     }
 }

@@ -3,12 +3,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use taskloom_protocol::Artifact;
+use taskloom_client::Checksum;
+use taskloom_protocol::{Artifact, Artifacts as Listed};
 
 use super::connect;
 use crate::args::Connection;
@@ -16,9 +14,6 @@ use crate::client::{Call, Client, segment};
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::{self, Output, Table, clip};
-
-/// A large file over a slow line may take so long.
-const DOWNLOAD: Duration = Duration::from_secs(24 * 3600);
 
 /// List the files that a task made, or fetch one
 #[derive(Debug, Args)]
@@ -34,11 +29,6 @@ pub(crate) struct Artifacts {
     output: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    items: Vec<Artifact>,
 }
 
 impl Artifacts {
@@ -87,7 +77,7 @@ async fn fetch(
     target: Option<&Path>,
     out: Output,
 ) -> CliResult {
-    let call = Call::get(format!("{path}/{}", segment(&artifact.name))).longer(DOWNLOAD);
+    let call = Call::get(format!("{path}/{}", segment(&artifact.name))).streaming("*/*");
     if target.is_some_and(|target| target.as_os_str() == "-") {
         copy(client, call, artifact, |bytes| {
             output::raw(bytes);
@@ -128,23 +118,17 @@ fn local_name(name: &str) -> Result<PathBuf, CliError> {
 
 async fn copy(
     client: &Client,
-    call: Call<'_>,
+    call: Call,
     artifact: &Artifact,
     mut write: impl FnMut(&[u8]) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
-    let mut response = client.file(call).await?;
-    let mut hash = Sha256::new();
-    while let Some(chunk) = client.chunk(&mut response).await? {
-        hash.update(chunk.as_ref());
-        write(chunk.as_ref())?;
+    let mut answer = client.open(&call).await?;
+    let mut checksum = Checksum::default();
+    while let Some(chunk) = answer.chunk().await? {
+        checksum.update(&chunk);
+        write(&chunk)?;
     }
-    let sum: Vec<u8> = hash.finalize().to_vec();
-    let matches = sum.len() * 2 == artifact.sha256.len()
-        && sum.iter().enumerate().all(|(at, byte)| {
-            let hex = artifact.sha256.get(at * 2..at * 2 + 2);
-            hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) == Some(*byte)
-        });
-    if matches {
+    if checksum.equals(&artifact.sha256) {
         Ok(())
     } else {
         Err(CliError::failed(format!("{} arrived damaged: its SHA-256 differs", artifact.name)))

@@ -70,7 +70,7 @@ struct Which {
 }
 
 impl Which {
-    fn ask(&self, mut call: Call<'static>) -> Call<'static> {
+    fn ask(&self, mut call: Call) -> Call {
         for (name, value) in [("handler", &self.handler), ("signature", &self.signature)] {
             if let Some(value) = value {
                 call = call.query(name, value);

@@ -82,7 +82,7 @@ impl List {
         Err(CliError::failed(format!("stopped after {MOST_PAGES} pages")))
     }
 
-    fn page(&self, limit: u32, cursor: Option<&str>) -> Call<'static> {
+    fn page(&self, limit: u32, cursor: Option<&str>) -> Call {
         let mut call = Call::get("/tasks").query("limit", limit.to_string());
         let filters =
             [("status", &self.status), ("task", &self.task), ("queue", &self.queue), ("tag", &self.tag)];

@@ -156,7 +156,7 @@ fn path(id: &str, tail: &str) -> String {
 }
 
 /// Makes a call that answers with the schedule, and shows it.
-async fn show(client: &Client, call: Call<'_>, out: Output) -> CliResult {
+async fn show(client: &Client, call: Call, out: Output) -> CliResult {
     let body = client.call(call).await?;
     if out.json {
         out.line(body.0);
@@ -167,12 +167,7 @@ async fn show(client: &Client, call: Call<'_>, out: Output) -> CliResult {
 }
 
 impl One {
-    async fn call(
-        self,
-        environment: &Environment,
-        call: fn(String) -> Call<'static>,
-        tail: &str,
-    ) -> CliResult {
+    async fn call(self, environment: &Environment, call: fn(String) -> Call, tail: &str) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
         show(&client, call(path(&self.id, tail)), out).await
     }

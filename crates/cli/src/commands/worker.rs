@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use taskloom_client::address::DEFAULT_SERVER;
 use taskloom_store::StoreOptions;
 
 use super::process::{self, Setting};
-use crate::client::{DEFAULT_SERVER, normalize};
+use crate::client::normalize;
 use crate::config::{Config, Environment, Override, Secret};
 use crate::error::{CliError, CliResult};
 use crate::process::settings;

@@ -3,8 +3,9 @@
 use axum::extract::State;
 use serde::Deserialize;
 use taskloom_engine::{ScheduleFilter, SchedulePageSpec};
-use taskloom_model::{ScheduleType, TickOutcome};
-use taskloom_protocol::{FieldError, Preview, PreviewSchedule, SchedulePage, TickPage};
+use taskloom_protocol::{
+    FieldError, ListSchedules, ListTicks, Preview, PreviewSchedule, SchedulePage, TickPage,
+};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
@@ -17,42 +18,15 @@ use crate::state::App;
 const LIMIT: u32 = 50;
 const MOST: u32 = 500;
 
-/// Which schedules to list.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ListQuery {
-    /// Only schedules of this type.
-    #[param(value_type = Option<TypeName>, inline)]
-    schedule_type: Option<ScheduleType>,
-    /// Only those that fire, or only those that are paused.
-    enabled: Option<bool>,
-    /// Only schedules of this handler.
-    #[serde(alias = "celery_task_name")]
-    #[param(max_length = 200)]
-    task: Option<String>,
-    /// Only schedules of this name.
-    #[param(max_length = 200)]
-    name: Option<String>,
-    /// Only schedules of this user.
-    user_id: Option<Uuid>,
-    /// Schedules on the page.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(max_length = 500)]
-    cursor: Option<String>,
-}
-
 /// Schedules, latest first. Users see their own; operators and admins see everybody's.
-#[utoipa::path(get, path = "/schedules", tag = "schedules", operation_id = "schedules_list", params(ListQuery),
+#[utoipa::path(get, path = "/schedules", tag = "schedules", operation_id = "schedules_list", params(ListSchedules),
     responses((status = 200, description = "A page of schedules", body = SchedulePage)))]
 pub(super) async fn list(
     State(app): State<App>,
     Reader(caller): Reader,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<ListSchedules>,
 ) -> ApiResult<Json<SchedulePage>> {
-    let ListQuery { schedule_type, enabled, task, name, user_id, limit, cursor } = query;
+    let ListSchedules { schedule_type, enabled, task, name, user_id, limit, cursor } = query;
     for (field, text) in [("task", &task), ("name", &name)] {
         if text.as_ref().is_some_and(|text| text.chars().count() > 200) {
             return Err(ApiError::field(FieldError::query(field, "too_long", "at most 200 characters")));
@@ -62,31 +36,15 @@ pub(super) async fn list(
     Ok(Json(app.engine.schedule_list(&caller, filter, page(limit, cursor)?).await?))
 }
 
-/// Which ticks to list.
-#[derive(Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub(super) struct TicksQuery {
-    /// Only those that `fired`, or only those that were `skipped`.
-    #[param(value_type = Option<OutcomeName>, inline)]
-    outcome: Option<TickOutcome>,
-    /// Ticks on the page.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
-    /// The `next_cursor` of the page before.
-    #[param(max_length = 500)]
-    cursor: Option<String>,
-}
-
 /// What became of a schedule's ticks, latest first.
 #[utoipa::path(get, path = "/schedules/{schedule_id}/ticks", tag = "schedules", operation_id = "schedules_ticks",
-    params(("schedule_id" = Uuid, Path, description = "The schedule"), TicksQuery),
+    params(("schedule_id" = Uuid, Path, description = "The schedule"), ListTicks),
     responses((status = 200, description = "A page of ticks", body = TickPage)))]
 pub(super) async fn ticks(
     State(app): State<App>,
     Reader(caller): Reader,
     Path(id): Path<Uuid>,
-    Query(TicksQuery { outcome, limit, cursor }): Query<TicksQuery>,
+    Query(ListTicks { outcome, limit, cursor }): Query<ListTicks>,
 ) -> ApiResult<Json<TickPage>> {
     Ok(Json(app.engine.schedule_ticks(&caller, id, outcome, page(limit, cursor)?).await?))
 }
@@ -130,28 +88,4 @@ pub(super) async fn preview(
 fn page(limit: Option<u32>, cursor: Option<String>) -> ApiResult<SchedulePageSpec> {
     let limit = in_range("limit", limit.unwrap_or(LIMIT), 1, MOST)?;
     Ok(SchedulePageSpec { limit, cursor })
-}
-
-/// The names of a type, for the document.
-#[derive(utoipa::ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes ScheduleType, never built")]
-pub(super) enum TypeName {
-    Cron,
-    Interval,
-    Daily,
-    Weekly,
-    Monthly,
-    Scheduled,
-    Immediate,
-    Manual,
-}
-
-/// The names of an outcome, for the document.
-#[derive(utoipa::ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes TickOutcome, never built")]
-pub(super) enum OutcomeName {
-    Fired,
-    Skipped,
 }

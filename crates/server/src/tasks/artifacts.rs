@@ -4,23 +4,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Serialize;
-use taskloom_protocol::Artifact;
+use taskloom_protocol::{Artifact, Artifacts};
 use tokio_util::io::ReaderStream;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
 use crate::extract::{Json, Path};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
-
-/// A task's files.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Artifacts {
-    /// The files, by name.
-    items: Vec<Artifact>,
-}
 
 /// The files that a task made.
 #[utoipa::path(get, path = "/tasks/{task_id}/artifacts", tag = "tasks", operation_id = "tasks_artifacts",

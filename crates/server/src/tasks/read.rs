@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use taskloom_protocol::{Attempt, Explanation, FieldError, KeptLine, Task};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use taskloom_protocol::{Attempts, Explanation, FieldError, Logs, Task};
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
@@ -46,13 +46,6 @@ pub(super) async fn get(
     }
 }
 
-/// A task's attempts.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Attempts {
-    /// The attempts, first to last.
-    items: Vec<Attempt>,
-}
-
 /// The attempts of a task.
 #[utoipa::path(get, path = "/tasks/{task_id}/attempts", tag = "tasks", operation_id = "tasks_attempts",
     params(("task_id" = Uuid, Path, description = "The task")),
@@ -76,15 +69,6 @@ pub(super) struct LogsQuery {
     /// Lines in the answer.
     #[param(minimum = 1, maximum = 1_000, default = 1_000)]
     limit: Option<u32>,
-}
-
-/// Lines that a task's handlers wrote.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Logs {
-    /// The lines, oldest first.
-    items: Vec<KeptLine>,
-    /// Sent as `after`, gives what came since.
-    next_after: u64,
 }
 
 /// The log lines of a task, oldest first.
