@@ -13,6 +13,7 @@ use reqwest::header::{self, HeaderMap};
 use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 pub(crate) use auth::{log_in, log_out};
 pub(crate) use server_url::{DEFAULT_SERVER, normalize};
@@ -89,9 +90,9 @@ impl<'a> Call<'a> {
         Ok(self)
     }
 
-    /// Makes a POST safe to repeat.
-    pub(crate) fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.idempotency_key = Some(key.into());
+    /// Makes a POST safe to repeat when its answer gets lost: under the user's key, or one of our own.
+    pub(crate) fn once(mut self, key: Option<String>) -> Self {
+        self.idempotency_key = Some(key.unwrap_or_else(|| format!("cli-{}", Uuid::new_v4())));
         self
     }
 
