@@ -51,6 +51,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [10_000, 100_000, 1_000_000, 5_000_000],
         value_parser = clap::value_parser!(u32).range(1_000..=50_000_000))]
     pub depths: Vec<u32>,
+    /// Schedules that are due at one instant, for schedules
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub schedules: u32,
     /// When a commit counts: full survives a power cut, normal a killed process
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub synchronous: Durability,
@@ -108,12 +111,14 @@ pub enum Workload {
     Workers,
     /// Submits, reads, lists and a worker at the same time. Only when asked for
     Mixed,
+    /// Schedules that are due at one instant fire. Only when asked for
+    Schedules,
 }
 
 impl Workload {
     /// Whether it runs only when it is named.
     fn is_long(self) -> bool {
-        matches!(self, Self::Depth | Self::Payload | Self::Workers | Self::Mixed)
+        matches!(self, Self::Depth | Self::Payload | Self::Workers | Self::Mixed | Self::Schedules)
     }
 }
 
@@ -169,6 +174,8 @@ pub struct Sizes {
     pub latency_tasks: u32,
     /// Waiting tasks for depth, rising.
     pub depths: Vec<u32>,
+    /// Schedules that are due at one instant.
+    pub schedules: u32,
     /// Seconds until an idle process is looked at.
     pub idle: f64,
 }
@@ -188,6 +195,7 @@ impl BenchArgs {
             batch: self.batch,
             latency_tasks: self.latency_tasks,
             depths: self.depths.clone(),
+            schedules: self.schedules,
             idle: 2.0,
         };
         if !self.quick {
@@ -203,6 +211,7 @@ impl BenchArgs {
             batch: asked.batch.min(100),
             latency_tasks: asked.latency_tasks.min(5),
             depths: vec![1_000, 2_000],
+            schedules: asked.schedules.min(300),
             idle: 0.2,
             ..asked
         }

@@ -137,6 +137,8 @@ figures! {
     MixedDrainRate = "mixed_drain_rate", "mixed: tasks worked off", "tasks/s";
     /// Lists of 50 tasks meanwhile, 99th percentile.
     MixedListP99 = "mixed_list_p99", "mixed: list of 50 tasks, p99", "ms";
+    /// Ticks of one instant that fire, each of a schedule of its own and with its task.
+    ScheduleRate = "schedule_rate", "schedules due at once: ticks that fire", "ticks/s";
     /// From exec to an answer of /health/live, with an empty data directory.
     LiveSeconds = "live_seconds", "start on an empty directory → live", "s";
     /// From exec to the first claim of a waiting backlog.

@@ -73,9 +73,24 @@ impl Site {
 
     /// An engine on data in this directory.
     pub(crate) async fn engine(&self, data: &Path) -> Result<Engine, BenchError> {
+        let store = self.store(data).await?;
+        let clock = StoreClock::start(&store).await?;
+        self.engine_on(data, store, clock)
+    }
+
+    /// The store of data in this directory.
+    pub(crate) async fn store(&self, data: &Path) -> Result<Store, BenchError> {
         std::fs::create_dir_all(data)?;
-        let store = Store::open(&self.options(data)?).await?;
-        let clock: Arc<dyn Clock> = StoreClock::start(&store).await?;
+        Ok(Store::open(&self.options(data)?).await?)
+    }
+
+    /// An engine on this store, which goes by this clock.
+    pub(crate) fn engine_on(
+        &self,
+        data: &Path,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Engine, BenchError> {
         let links = match &self.target.redis {
             None => Links::through_store(&store),
             Some(url) => {

@@ -157,7 +157,7 @@ pub(crate) fn noops(tasks: u32) -> Vec<SubmitTask> {
     (0..tasks).map(noop).collect()
 }
 
-async fn create_admin(engine: &Engine) -> Result<Uuid, BenchError> {
+pub(crate) async fn create_admin(engine: &Engine) -> Result<Uuid, BenchError> {
     let password_hash =
         taskloom_server::hash_password(PASSWORD).map_err(|error| BenchError::Server(error.to_string()))?;
     let user = NewUser {

@@ -9,6 +9,7 @@ mod latency;
 mod mixed;
 mod payload;
 mod process;
+mod schedules;
 mod workers;
 
 use std::path::Path;
@@ -86,6 +87,9 @@ impl Bench<'_> {
         }
         if args.wants(Workload::Mixed) {
             mixed::run(self).await?;
+        }
+        if args.wants(Workload::Schedules) {
+            schedules::run(self).await?;
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ use crate::config::Environment;
 use crate::error::CliError;
 use auth::Auth;
 
+/// How the idempotency keys begin that this program makes.
+pub(crate) const KEYS: &str = "cli";
 /// A server that is well answers a question for its health sooner.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -6,6 +6,7 @@ use taskloom_protocol::{
 };
 use uuid::Uuid;
 
+use crate::client::new_key;
 use crate::transport::Call;
 use crate::{Client, Error, Pages};
 
@@ -14,13 +15,12 @@ use crate::{Client, Error, Pages};
 pub struct Schedules<'a>(pub(crate) &'a Client);
 
 impl Schedules<'_> {
-    /// Creates a schedule. The server takes no idempotency key here: after [`Error::Unreachable`] or [`Error::TimedOut`]
-    /// look by its name whether it is there.
+    /// Creates a schedule, once: the call is repeated under one idempotency key when its answer gets lost.
     ///
     /// # Errors
     /// Those of a call.
     pub async fn create(&self, schedule: &CreateSchedule) -> Result<Schedule, Error> {
-        self.0.call(Call::post("/schedules").body(schedule)?).await
+        self.0.call(Call::post("/schedules").body(schedule)?.idempotency_key(new_key())).await
     }
 
     /// A schedule, with its next tick and what became of those so far.
@@ -79,13 +79,13 @@ impl Schedules<'_> {
         self.0.tell(Call::delete(path(id, ""))).await
     }
 
-    /// Runs its task now, beside its ticks, and also while it is paused; `other` says what differs this time. The server
-    /// takes no idempotency key here.
+    /// Runs its task now, beside its ticks, and also while it is paused; `other` says what differs this time. As
+    /// with [`Self::create`], a lost answer makes no second task.
     ///
     /// # Errors
     /// Those of a call.
     pub async fn run(&self, id: Uuid, other: &RunSchedule) -> Result<Task, Error> {
-        self.0.call(Call::post(path(id, "/run")).body(other)?).await
+        self.0.call(Call::post(path(id, "/run")).body(other)?.idempotency_key(new_key())).await
     }
 
     /// The ticks that a plan would have, without making a schedule of it.

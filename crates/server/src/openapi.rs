@@ -110,8 +110,8 @@ fn complete(path: &str, operation: &mut Map<String, Value>) {
         statuses.push("404");
     }
     let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-    // An idempotency key can outlive its task.
-    if id.starts_with("tasks_submit") || id == "workflows_submit" {
+    // An idempotency key can outlive what was made for it.
+    if id.starts_with("tasks_submit") || ["workflows_submit", "schedules_create"].contains(&id.as_str()) {
         statuses.push("404");
     }
     if can_conflict(&id) {
@@ -140,6 +140,7 @@ fn can_conflict(operation_id: &str) -> bool {
         "schedules_change",
         "schedules_pause",
         "schedules_resume",
+        "schedules_run",
         "worker_",
         "users_create",
     ];

@@ -11,6 +11,7 @@ use taskloom_protocol::{Schedule as Row, SchedulePage, Task, TickPage};
 use self::change::{Create, Update};
 use self::plan::Preview;
 use self::task::TaskArgs;
+use super::submit::say_submitted;
 use super::{connect, now};
 use crate::args::Connection;
 use crate::client::{Call, Client, segment};
@@ -112,6 +113,9 @@ struct Run {
     /// Not before so long from now, such as 90, 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     delay: Option<f64>,
+    /// Running again with the same key answers with the same task
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -232,15 +236,10 @@ impl Run {
         let mut over = self.task.run_schedule()?;
         over.delay = self.delay;
         let (client, out) = connect(&self.connection, environment)?;
-        let body = client.call(Call::post(path(&self.id, "/run")).body(&over)?).await?;
-        if out.json {
-            out.line(body.0);
-        } else {
-            let task: Task = body.read()?;
-            out.line(task.id.to_string());
-            out.note(format!("submitted: {}; watch it with `taskloom wait {}`", task.state, task.id));
-        }
-        Ok(Exit::Ok)
+        let call =
+            Call::post(path(&self.id, "/run")).body(&over)?.once(self.idempotency_key, crate::client::KEYS);
+        let body = client.call(call).await?;
+        Ok(say_submitted(&body.read::<Task>()?, &body.0, out))
     }
 }
 

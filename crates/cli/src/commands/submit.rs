@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use taskloom_model::{CacheOutcome, Priority, Status, Timestamp};
 use taskloom_protocol::{Json, RateLimit, SubmitTask, Task, UniqueConflict};
-use uuid::Uuid;
 
 use super::connect;
 use crate::args::Connection;
@@ -113,14 +112,14 @@ pub(crate) struct Submit {
 
 /// What becomes of the task if another one has its unique key.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Conflict {
+pub(super) enum Conflict {
     Return,
     Reject,
     Replace,
 }
 
 impl Conflict {
-    fn wish(self) -> UniqueConflict {
+    pub(super) fn wish(self) -> UniqueConflict {
         match self {
             Self::Return => UniqueConflict::Return,
             Self::Reject => UniqueConflict::Reject,
@@ -133,9 +132,8 @@ impl Submit {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         let task = self.task()?;
         let (client, out) = connect(&self.connection, environment)?;
-        // A key of our own makes the call safe to repeat when an answer gets lost.
-        let key = self.idempotency_key.clone().unwrap_or_else(|| format!("cli-{}", Uuid::new_v4()));
-        let body = client.call(Call::post("/tasks").body(&task)?.idempotency_key(key)).await?;
+        let call = Call::post("/tasks").body(&task)?.once(self.idempotency_key.clone(), crate::client::KEYS);
+        let body = client.call(call).await?;
         let submitted: Task = body.read()?;
         let id = submitted.id.to_string();
         if !self.watch {
@@ -237,7 +235,7 @@ fn quoting(what: &str) -> &'static str {
     }
 }
 
-fn say_submitted(task: &Task, body: &str, out: Output) -> Exit {
+pub(super) fn say_submitted(task: &Task, body: &str, out: Output) -> Exit {
     if out.json {
         out.line(body);
         return Exit::Ok;

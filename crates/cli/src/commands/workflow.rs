@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 use taskloom_protocol::{
     RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
 };
-use uuid::Uuid;
 
 use super::{connect, now};
 use crate::args::Connection;
@@ -178,9 +177,7 @@ async fn submit(
     watch: bool,
     out: Output,
 ) -> CliResult {
-    // A key of our own makes the call safe to repeat when an answer gets lost.
-    let key = key.unwrap_or_else(|| format!("cli-{}", Uuid::new_v4()));
-    let body = client.call(Call::post("/workflows").body(workflow)?.idempotency_key(key)).await?;
+    let body = client.call(Call::post("/workflows").body(workflow)?.once(key, crate::client::KEYS)).await?;
     let made: WorkflowSubmitted = body.read()?;
     if watch {
         return wait(client, &made.id.to_string(), out).await;

@@ -72,6 +72,15 @@ pub(crate) fn describe_schedule(schedule: &Schedule, out: Output, now: Timestamp
     if schedule.jitter > 0.0 {
         add("jitter", format!("{} s", schedule.jitter));
     }
+    if let Some(seconds) = schedule.expires_in {
+        add("expires", format!("{seconds} s after its tick"));
+    }
+    if let Some(key) = &schedule.unique_key {
+        add("unique", key.clone());
+    }
+    if let Some(seconds) = schedule.cache_ttl {
+        add("cache", format!("{seconds} s"));
+    }
     for (name, at) in [("start", schedule.start_at), ("end", schedule.end_at)] {
         if let Some(at) = at {
             add(name, zone.show(at));

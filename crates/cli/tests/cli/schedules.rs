@@ -69,6 +69,51 @@ fn a_saved_task_is_run_by_hand() {
 }
 
 #[test]
+fn a_schedule_says_what_a_submission_can() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    let line = "schedule create --name saved --task demo.sleep --kwarg seconds=600 --manual --unique-key u --unique-ttl 1h \
+        --on-conflict reject --cache-ttl 5m --expires-in 30s --soft-timeout 5s --concurrency-key c --concurrency-limit 2 \
+        --rate-key r --rate 5/1h --retry-on Busy --idempotency-key k --json";
+    let made = home.say(line).with_status(0).json();
+    for (name, value) in [
+        ("unique_key", json!("u")),
+        ("unique_ttl", json!(3600.0)),
+        ("unique_conflict", json!("reject")),
+        ("cache_ttl", json!(300.0)),
+        ("expires_in", json!(30.0)),
+        ("soft_timeout", json!(5.0)),
+        ("concurrency_key", json!("c")),
+        ("concurrency_limit", json!(2)),
+        ("rate_key", json!("r")),
+        ("rate_limit", json!({"count": 5, "seconds": 3600.0})),
+        ("retry_on", json!(["Busy"])),
+    ] {
+        assert_eq!(made[name], value, "{name}");
+    }
+    let again = home.say(line).with_status(0).json();
+    assert_eq!((&again["id"], &again["deduplicated_by"]), (&made["id"], &json!("idempotency_key")));
+    let id = made["id"].as_str().unwrap();
+    let said = home.say(&format!("schedule get {id}")).with_status(0).out;
+    for fact in ["unique     u", "cache      300 s", "expires    30 s after its tick"] {
+        assert!(said.contains(fact), "{said}");
+    }
+    let run =
+        home.say(&format!("schedule run {id} --delay 10s --idempotency-key r --json")).with_status(0).json();
+    let again = home.say(&format!("schedule run {id} --delay 10s --idempotency-key r")).with_status(0);
+    assert!(again.err.contains("was there already"), "{}", again.err);
+    assert_eq!(again.out.trim(), run["id"].as_str().unwrap());
+    let said = home.say(&format!("schedule run {id} --kwarg seconds=1")).with_status(5);
+    assert!(said.err.contains(run["id"].as_str().unwrap()), "{}", said.err);
+    let line = format!(
+        "schedule update {id} --unset unique_key --unset unique_ttl --unset unique_conflict --expires-in 1m --json"
+    );
+    let changed = home.say(&line).with_status(0).json();
+    assert_eq!((&changed["unique_key"], &changed["expires_in"]), (&json!(null), &json!(60.0)));
+    server.stop();
+}
+
+#[test]
 fn previews_show_the_zone() {
     let home = Home::new();
     let server = home.ready(&[]);

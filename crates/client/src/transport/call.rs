@@ -6,6 +6,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::Error;
 
@@ -103,6 +104,12 @@ impl Call {
     #[must_use]
     pub fn idempotency_key(self, key: impl Into<String>) -> Self {
         self.header("idempotency-key", key).repeatable()
+    }
+
+    /// The same under the key of the caller, or else a new one that begins with `prefix`.
+    #[must_use]
+    pub fn once(self, key: Option<String>, prefix: &str) -> Self {
+        self.idempotency_key(key.unwrap_or_else(|| format!("{prefix}-{}", Uuid::new_v4())))
     }
 
     /// Says that making it twice does no more than making it once.

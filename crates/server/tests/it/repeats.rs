@@ -298,3 +298,44 @@ async fn handlers_defaults_fill_what_a_task_leaves_open() {
     hello["defaults"] = json!({"stranger": {"max_attempts": 1}});
     server.post(&key, "/worker/register", hello).await.problem(422, "validation");
 }
+
+#[tokio::test]
+async fn a_schedule_is_created_and_run_once_for_a_key() {
+    let server = Server::start().await;
+    let token = server.login("ann").await;
+    let body = json!({"name": "saved", "task": "demo.echo", "schedule_type": "manual", "unique_key": "u",
+        "unique_ttl": 60, "unique_conflict": "reject", "cache_ttl": 0, "expires_in": 30});
+    let twins = (0..4).map(|_| keyed(&server, &token, "s", "/schedules", body.clone()));
+    let answers = join_all(twins).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    let first = answers.iter().find(|answer| answer.status == 201).unwrap().body.clone();
+    assert!(first.get("deduplicated_by").is_none());
+    for name in ["unique_key", "unique_conflict"] {
+        assert_eq!(first[name], body[name]);
+    }
+    assert_eq!((&first["unique_ttl"], &first["expires_in"]), (&json!(60.0), &json!(30.0)));
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!((answer.status, &answer.body["id"]), (200, &first["id"]));
+        assert_eq!(answer.body["deduplicated_by"], "idempotency_key");
+    }
+    let other = json!({"name": "other", "task": "demo.echo", "schedule_type": "manual"});
+    keyed(&server, &token, "s", "/schedules", other.clone()).await.problem(422, "idempotency_mismatch");
+    // The same key for a task is another request, too.
+    keyed(&server, &token, "s", "/tasks", json!({"task": "demo.echo"}))
+        .await
+        .problem(422, "idempotency_mismatch");
+    let long = "k".repeat(201);
+    keyed(&server, &token, &long, "/schedules", other).await.problem(422, "validation");
+
+    let run = format!("/schedules/{}/run", first["id"].as_str().unwrap());
+    let task = keyed(&server, &token, "r", &run, json!({})).await.expect(201);
+    let again = keyed(&server, &token, "r", &run, json!({})).await.expect(200);
+    assert_eq!((&again["id"], &again["deduplicated_by"]), (&task["id"], &json!("idempotency_key")));
+    keyed(&server, &token, "r", &run, json!({"delay": 1})).await.problem(422, "idempotency_mismatch");
+    server.post(&token, &run, json!({})).await.problem(409, "unique_key_taken");
+    let answered = server.post(&token, &run, json!({"unique_conflict": "return"})).await.expect(200);
+    assert_eq!((&answered["id"], &answered["deduplicated_by"]), (&task["id"], &json!("unique_key")));
+    let cached = json!({"unique_key": "v", "cache_ttl": 60});
+    assert_eq!(server.post(&token, &run, cached.clone()).await.expect(201)["cache"], "miss");
+    assert_eq!(server.post(&token, &run, cached).await.expect(200)["cache"], "joined");
+}

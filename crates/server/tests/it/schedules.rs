@@ -122,6 +122,16 @@ async fn bad_input_names_field_and_rule() {
         (with("priority", json!("urgent")), "priority", "bad_value"),
         (with("args", json!({})), "args", "wrong_type"),
         (with("task", json!("")), "task", "missing"),
+        (with("unique_ttl", json!(60)), "unique_key", "missing"),
+        (with("unique_key", json!("")), "unique_key", "too_short"),
+        (with("unique_conflict", json!("fight")), "unique_conflict", "bad_value"),
+        (with("cache_ttl", json!(-1)), "cache_ttl", "out_of_range"),
+        (with("expires_in", json!(0)), "expires_in", "out_of_range"),
+        (with("depends_on", json!([])), "depends_on", "invalid"),
+        (with("on_parent_failure", json!("skip")), "on_parent_failure", "invalid"),
+        (with("run_at", json!("2026-12-25T10:00:00Z")), "run_at", "invalid"),
+        (with("delay", json!(5)), "delay", "invalid"),
+        (with("expires_at", Value::Null), "expires_at", "invalid"),
     ] {
         let problem = server.post(&token, "/schedules", body.clone()).await.problem(422, "validation");
         let error = &problem["errors"][0];
@@ -129,9 +139,15 @@ async fn bad_input_names_field_and_rule() {
             error["loc"].as_array().unwrap()[1..].iter().map(|p| p.as_str().unwrap()).collect();
         assert_eq!((named.join("."), error["type"].as_str().unwrap()), (place.into(), rule), "{body}");
     }
+    let problem =
+        server.post(&token, "/schedules", with("expires_at", json!("x"))).await.problem(422, "validation");
+    assert!(problem["errors"][0]["msg"].as_str().unwrap().contains("give expires_in"), "{problem}");
     let made = server.post(&token, "/schedules", weekly()).await.expect(201);
     let path = format!("/schedules/{}", made["id"].as_str().unwrap());
     for change in [
+        json!({"depends_on": []}),
+        json!({"delay": 1}),
+        json!({"expires_in": -1}),
         json!({}),
         json!({"id": "x"}),
         json!({"timezone": "x"}),
@@ -140,7 +156,13 @@ async fn bad_input_names_field_and_rule() {
     ] {
         server.send("PATCH", &token, &path, change).await.problem(422, "validation");
     }
-    for over in [json!({"task": "x"}), json!({"queue": "a b"}), json!({"delay": -1})] {
+    for over in [
+        json!({"expires_at": "x"}),
+        json!({"expires_in": 5, "delay": 5}),
+        json!({"task": "x"}),
+        json!({"queue": "a b"}),
+        json!({"delay": -1}),
+    ] {
         server.post(&token, &format!("{path}/run"), over).await.problem(422, "validation");
     }
     let plain = server.request("POST", &format!("{path}/run")).bearer_auth(&token).body("x");

@@ -67,6 +67,9 @@ pub(super) struct Create {
     /// Do not fire until it is resumed
     #[arg(long)]
     paused: bool,
+    /// Creating again with the same key answers with the same schedule
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -122,19 +125,22 @@ impl Create {
             ..self.what.create_schedule()?
         };
         let (client, out) = connect(&self.connection, environment)?;
-        let body = client.call(Call::post("/schedules").body(&ask)?).await?;
+        let body = client
+            .call(Call::post("/schedules").body(&ask)?.once(self.idempotency_key, crate::client::KEYS))
+            .await?;
         if out.json {
             out.line(body.0);
             return Ok(Exit::Ok);
         }
         let schedule: Schedule = body.read()?;
         out.line(schedule.id.to_string());
+        let news = if schedule.deduplicated_by.is_some() { "it was there already" } else { "created" };
         out.note(match schedule.next_run_at {
             Some(at) => {
                 let zone = Zone::named(&schedule.timezone).unwrap_or(Zone::UTC);
-                format!("created; it fires next at {}", zone.show(at))
+                format!("{news}; it fires next at {}", zone.show(at))
             }
-            None => format!("created; run it with `taskloom schedule run {}`", schedule.id),
+            None => format!("{news}; run it with `taskloom schedule run {}`", schedule.id),
         });
         Ok(Exit::Ok)
     }

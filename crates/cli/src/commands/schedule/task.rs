@@ -2,9 +2,10 @@
 
 use clap::Args;
 use taskloom_model::Priority;
-use taskloom_protocol::{ChangeSchedule, CreateSchedule, Given, Json, RunSchedule};
+use taskloom_protocol::{ChangeSchedule, CreateSchedule, Given, Json, RateLimit, RunSchedule};
 
-use crate::commands::submit::{list, named};
+use crate::commands::queue::rate;
+use crate::commands::submit::{Conflict, list, named};
 use crate::duration::parse_seconds;
 use crate::error::CliError;
 
@@ -33,9 +34,69 @@ pub(super) struct TaskArgs {
     /// Attempts before it fails
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// After so long the handler is asked to finish; below --timeout
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    soft_timeout: Option<f64>,
+    /// Revoked if it has not started so long after its tick, such as 90, 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    expires_in: Option<f64>,
+    /// At most --concurrency-limit tasks with this key run at once, on all workers
+    #[arg(long, value_name = "KEY")]
+    concurrency_key: Option<String>,
+    /// With --concurrency-key [default: 1]
+    #[arg(long, value_name = "N")]
+    concurrency_limit: Option<u32>,
+    /// Tasks with this key start at --rate at most, on all workers
+    #[arg(long, value_name = "KEY")]
+    rate_key: Option<String>,
+    /// With --rate-key: COUNT/TIME, such as 100/60s or 5/1h
+    #[arg(long = "rate", value_name = "COUNT/TIME", value_parser = rate)]
+    rate_limit: Option<RateLimit>,
+    /// Only after errors of this type is another attempt worth it; may be repeated
+    #[arg(long, value_name = "TYPE")]
+    retry_on: Vec<String>,
+    /// While a task with this key lives, there is no second one: the tick is skipped
+    #[arg(long, value_name = "KEY")]
+    unique_key: Option<String>,
+    /// Nor for so long from its making, even if it has ended, such as 90, 30s or 5m
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    unique_ttl: Option<f64>,
+    /// If another task has the key: answer with it, refuse this one, or cancel that one [default: return]
+    #[arg(long, value_name = "WHAT")]
+    on_conflict: Option<Conflict>,
+    /// Not again while the result of the same call is younger, such as 90, 30s or 5m: the tick is skipped
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
+    cache_ttl: Option<f64>,
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+}
+
+// The three differ in how a field says that it is left out.
+macro_rules! said {
+    ($args:ident, $name:ident, $field:expr) => {
+        Ok($name {
+            kwargs: $field($args.kwargs()?),
+            args: $field($args.args()?),
+            queue: $field($args.queue.clone()),
+            priority: $field($args.priority),
+            timeout: $field($args.timeout),
+            soft_timeout: $field($args.soft_timeout),
+            expires_in: $field($args.expires_in),
+            max_attempts: $field($args.max_attempts),
+            concurrency_key: $field($args.concurrency_key.clone()),
+            concurrency_limit: $field($args.concurrency_limit),
+            rate_key: $field($args.rate_key.clone()),
+            rate_limit: $field($args.rate_limit),
+            retry_on: $field(some(&$args.retry_on)),
+            unique_key: $field($args.unique_key.clone()),
+            unique_ttl: $field($args.unique_ttl),
+            unique_conflict: $field($args.on_conflict.map(Conflict::wish)),
+            cache_ttl: $field($args.cache_ttl),
+            tags: $field(some(&$args.tags)),
+            ..$name::default()
+        })
+    };
 }
 
 impl TaskArgs {
@@ -50,46 +111,20 @@ impl TaskArgs {
         named(self.kwargs.as_deref(), &self.pairs)
     }
 
-    fn tags(&self) -> Option<Vec<String>> {
-        (!self.tags.is_empty()).then(|| self.tags.clone())
-    }
-
     pub(super) fn create_schedule(&self) -> Result<CreateSchedule, CliError> {
-        Ok(CreateSchedule {
-            kwargs: self.kwargs()?,
-            args: self.args()?,
-            queue: self.queue.clone(),
-            priority: self.priority,
-            timeout: self.timeout,
-            max_attempts: self.max_attempts,
-            tags: self.tags(),
-            ..CreateSchedule::default()
-        })
+        said!(self, CreateSchedule, std::convert::identity)
     }
 
     pub(super) fn change_schedule(&self) -> Result<ChangeSchedule, CliError> {
-        Ok(ChangeSchedule {
-            kwargs: Given::from(self.kwargs()?),
-            args: Given::from(self.args()?),
-            queue: Given::from(self.queue.clone()),
-            priority: Given::from(self.priority),
-            timeout: Given::from(self.timeout),
-            max_attempts: Given::from(self.max_attempts),
-            tags: Given::from(self.tags()),
-            ..ChangeSchedule::default()
-        })
+        said!(self, ChangeSchedule, Given::from)
     }
 
     pub(super) fn run_schedule(&self) -> Result<RunSchedule, CliError> {
-        Ok(RunSchedule {
-            kwargs: self.kwargs()?,
-            args: self.args()?,
-            queue: self.queue.clone(),
-            priority: self.priority,
-            timeout: self.timeout,
-            max_attempts: self.max_attempts,
-            tags: self.tags(),
-            ..RunSchedule::default()
-        })
+        said!(self, RunSchedule, std::convert::identity)
     }
+}
+
+/// A list, if there is something in it.
+fn some(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
 }
