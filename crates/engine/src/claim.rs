@@ -16,7 +16,7 @@ use crate::worker_check::check_range;
 const LEAST: Duration = Duration::from_millis(1);
 
 impl Engine {
-    /// [`WorkerApi::claim`] that stops waiting when `given_up` ends. A claim that has begun is carried through.
+    /// [`WorkerApi::claim`](taskloom_protocol::WorkerApi::claim) that stops waiting when `given_up` ends. A claim that has begun is carried through.
     pub async fn claim_until(
         &self,
         request: ClaimRequest,
