@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use uuid::Uuid;
 
 use crate::address::DEFAULT_SERVER;
 use crate::transport::{Answer, Call, Transport, read};
@@ -131,5 +130,5 @@ impl fmt::Debug for Client {
 
 /// A key that nobody has used before.
 pub(crate) fn new_key() -> String {
-    format!("rust-{}", Uuid::new_v4())
+    crate::transport::new_key("rust")
 }

@@ -14,6 +14,7 @@ use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 pub use call::Call;
+pub(crate) use call::new_key;
 pub use pause::pause;
 pub use reqwest::StatusCode;
 

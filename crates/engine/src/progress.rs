@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use taskloom_model::{SessionId, State, TaskId};
-use taskloom_protocol::{Beat, BeatAnswer, BeatTask, FinishTask, Json, Task, TaskRef};
+use taskloom_protocol::{Beat, BeatAnswer, BeatTask, FinishTask, Json, Task, TaskRef, WorkerError};
 use taskloom_store::BeatItem;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -169,6 +169,14 @@ impl Progresses {
         }
     }
 
+    /// Forgets what was told of tasks whose worker is gone.
+    fn forget(&self, tasks: &[TaskRef]) {
+        let mut told = self.told();
+        for task in tasks {
+            told.remove(&task.id);
+        }
+    }
+
     /// Shows a running task as its worker told it last.
     pub(crate) fn show(&self, task: &mut Task) {
         let news = self.told().get(&task.id).filter(|told| told.epoch == task.epoch).and_then(Told::news);
@@ -215,9 +223,12 @@ impl Engine {
         let _writing = self.inner.progresses.writing.lock().await;
         for (session, items) in self.inner.progresses.take_all() {
             let tasks: Vec<TaskRef> = items.iter().map(|item| item.task).collect();
-            // Progress that cannot be written is no harm: the leases hold, and the next message says more.
+            // Progress that cannot be written now is no harm: the leases hold, and it goes again with the next.
             if let Err(error) = self.write_beat(session, items, &tasks).await {
                 tracing::debug!(%error, "progress was not written");
+                if !matches!(error, WorkerError::Unavailable(_)) {
+                    self.inner.progresses.forget(&tasks);
+                }
             }
         }
     }

@@ -109,7 +109,7 @@ impl Call {
     /// The same under the key of the caller, or else a new one that begins with `prefix`.
     #[must_use]
     pub fn once(self, key: Option<String>, prefix: &str) -> Self {
-        self.idempotency_key(key.unwrap_or_else(|| format!("{prefix}-{}", Uuid::new_v4())))
+        self.idempotency_key(key.unwrap_or_else(|| new_key(prefix)))
     }
 
     /// Says that making it twice does no more than making it once.
@@ -161,4 +161,9 @@ impl Call {
 
 fn unwritable(error: &serde_json::Error) -> Error {
     Error::Invalid(format!("cannot write the request: {error}"))
+}
+
+/// A key that nobody has used before.
+pub(crate) fn new_key(prefix: &str) -> String {
+    format!("{prefix}-{}", Uuid::new_v4())
 }
