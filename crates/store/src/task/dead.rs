@@ -4,7 +4,7 @@ use taskloom_model::{Action, State, TaskId, Timestamp};
 
 use super::list::{Filter, restrict_to};
 use super::steer::hide;
-use super::step::{Request, Scope, StepError, Stepped, step};
+use super::step::{Request, Scope, StepError, Stepped, follow, step_all};
 use crate::Store;
 use crate::error::Result;
 use crate::row::first;
@@ -49,15 +49,18 @@ impl Store {
         self.write(move |tx| {
             Box::pin(async move {
                 let mut done = Revived::default();
-                for id in ids {
-                    if !is_failed(tx, id).await? {
-                        continue;
-                    }
-                    let request = Request { scope: Scope::Everybody, ..Request::new(id, Action::Retry) };
-                    match step(tx, &request, now, &mut done.steps).await? {
+                let requests: Vec<Request> = failed(tx, &ids)
+                    .await?
+                    .into_iter()
+                    .map(|id| Request { scope: Scope::Everybody, ..Request::new(id, Action::Retry) })
+                    .collect();
+                let verdicts = step_all(tx, &requests, now, &mut done.steps).await?;
+                follow(tx, 0, now, &mut done.steps).await?;
+                for (request, verdict) in requests.iter().zip(verdicts) {
+                    match verdict {
                         Ok(()) => done.revived += 1,
                         Err(StepError::NotFound) => {}
-                        Err(error) => done.refused.push((id, error)),
+                        Err(error) => done.refused.push((request.id, error)),
                     }
                 }
                 Ok(done)
@@ -70,22 +73,17 @@ impl Store {
     pub async fn task_discard(&self, ids: Vec<TaskId>, now: Timestamp) -> Result<u64> {
         self.write(move |tx| {
             Box::pin(async move {
-                let mut discarded = 0;
-                for id in ids {
-                    if is_failed(tx, id).await? {
-                        discarded += u64::from(hide(tx, id, now).await?);
-                    }
-                }
-                Ok(discarded)
+                let failed = failed(tx, &ids).await?;
+                hide(tx, &failed, now).await
             })
         })
         .await
     }
 }
 
-/// Whether the task has failed, and stays so until the transaction ends.
-async fn is_failed(tx: &mut Tx, id: TaskId) -> Result<bool> {
-    let sql = "SELECT 1 FROM outcomes WHERE id = ? AND state = ?";
-    tx.lock(sql, params![id, State::Failed.name()]).await?;
-    Ok(tx.number(sql, params![id, State::Failed.name()]).await? == 1)
+/// Those of the tasks that have failed, and stay so until the transaction ends.
+async fn failed(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<TaskId>> {
+    let sql = "SELECT id FROM outcomes WHERE state = ? AND id";
+    let locking = if tx.is_shared() { " FOR UPDATE" } else { "" };
+    tx.rows_in(sql, params![State::Failed.name()], ids, locking, first).await
 }

@@ -7,14 +7,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use taskloom_model::{Action, Finish, Life, Phase, Priority, SessionId, State, TaskId, Ties, Timestamp};
-use taskloom_protocol::{LogLine, TaskRef};
+use taskloom_protocol::{Json, LogLine, TaskRef};
 
 use super::beat::append_logs;
-use super::life::{Place, enter};
+use super::life::{Left, NOWHERE, Seat, enter};
 use super::note::Note;
-use super::step::{Request, Stepped, follow, step_alone};
+use super::step::{Request, Stepped, follow, step_all};
 use crate::Store;
 use crate::error::{Result, StoreError};
+use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
 
@@ -54,23 +55,20 @@ impl Store {
         let most_lines = self.most_log_lines();
         self.write(move |tx| {
             Box::pin(async move {
-                let (mut steps, mut lost) = (Vec::with_capacity(items.len()), Vec::new());
-                let in_sets = tx.is_shared();
-                if in_sets {
-                    let plain: Vec<&FinishItem> = items.iter().filter(|item| item.is_plain()).collect();
-                    succeed_all(tx, session, &plain, now, &mut steps).await?;
+                let mut steps = Vec::with_capacity(items.len());
+                let is_shared = tx.is_shared();
+                let (plain, others): (Vec<_>, Vec<_>) =
+                    items.iter().partition(|item| is_shared && item.is_plain());
+                succeed_all(tx, session, &plain, now, &mut steps).await?;
+                let (others, failures): (Vec<_>, Vec<_>) =
+                    others.into_iter().partition(|item| item.finish == Finish::Success);
+                for item in others {
+                    succeed(tx, session, item, most_lines, now, &mut steps).await?;
                 }
-                let mut held: HashSet<TaskId> = steps.iter().map(|step| step.id).collect();
-                for item in items.iter() {
-                    let is_done = if in_sets && item.is_plain() {
-                        held.remove(&item.task.id)
-                    } else {
-                        finish(tx, session, item, most_lines, now, &mut steps).await?
-                    };
-                    if !is_done {
-                        lost.push(item.task);
-                    }
-                }
+                fail_all(tx, session, &failures, most_lines, now, &mut steps).await?;
+                let mut ended: HashSet<TaskId> = steps.iter().map(|step| step.id).collect();
+                // What is said twice of one attempt counts once.
+                let lost = items.iter().map(|item| item.task).filter(|task| !ended.remove(&task.id)).collect();
                 follow(tx, 0, now, &mut steps).await?;
                 Ok((steps, lost))
             })
@@ -111,16 +109,29 @@ async fn drain(
     tasks: Vec<TaskRef>,
     now: Timestamp,
 ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
-    let (mut steps, mut lost) = (Vec::new(), Vec::new());
-    for task in tasks {
-        let request = Request::new(task.id, Action::Drain { epoch: task.epoch });
-        let held = holds(tx, session, task).await?;
-        if !held || step_alone(tx, &request, now, &mut steps).await?.is_err() {
-            lost.push(task);
-        }
-    }
+    let mut held = held(tx, session, tasks.iter().copied()).await?;
+    let (held, mut lost): (Vec<TaskRef>, Vec<TaskRef>) = tasks.into_iter().partition(|task| held.remove(task));
+    let requests: Vec<Request> =
+        held.iter().map(|task| Request::new(task.id, Action::Drain { epoch: task.epoch })).collect();
+    let mut steps = Vec::new();
+    let verdicts = step_all(tx, &requests, now, &mut steps).await?;
+    lost.extend(held.into_iter().zip(verdicts).filter(|(_, verdict)| verdict.is_err()).map(|(task, _)| task));
     follow(tx, 0, now, &mut steps).await?;
     Ok((steps, lost))
+}
+
+/// Those of the tasks that the session holds under these epochs.
+async fn held(
+    tx: &mut Tx,
+    session: SessionId,
+    tasks: impl Iterator<Item = TaskRef>,
+) -> Result<HashSet<TaskRef>> {
+    let asked: HashSet<TaskRef> = tasks.collect();
+    let ids: Vec<TaskId> = asked.iter().map(|task| task.id).collect();
+    let sql = "SELECT id, epoch FROM running WHERE session = ? AND id";
+    let read = |row: &mut Row<'_>| Ok(TaskRef { id: row.next()?, epoch: row.next()? });
+    let found = tx.rows_in(sql, params![session], &ids, "", read).await?;
+    Ok(found.into_iter().filter(|task| asked.contains(task)).collect())
 }
 
 async fn holds(tx: &mut Tx, session: SessionId, task: TaskRef) -> Result<bool> {
@@ -128,25 +139,27 @@ async fn holds(tx: &mut Tx, session: SessionId, task: TaskRef) -> Result<bool> {
     Ok(tx.number(sql, params![task.id, task.epoch, session]).await? == 1)
 }
 
-async fn finish(
+/// Ends that are no successes, those that are held.
+async fn fail_all(
     tx: &mut Tx,
     session: SessionId,
-    item: &FinishItem,
+    items: &[&FinishItem],
     most_lines: u64,
     now: Timestamp,
     steps: &mut Vec<Stepped>,
-) -> Result<bool> {
-    let TaskRef { id, epoch } = item.task;
-    if item.finish == Finish::Success {
-        return succeed(tx, session, item, most_lines, now, steps).await;
+) -> Result<()> {
+    let mut held = held(tx, session, items.iter().map(|item| item.task)).await?;
+    let mut requests = Vec::with_capacity(held.len());
+    for item in items {
+        let TaskRef { id, epoch } = item.task;
+        if held.remove(&item.task) {
+            append_logs(tx, id, &item.logs, most_lines).await?;
+            let action = Action::Finish { epoch, finish: item.finish };
+            let note = item.note.clone();
+            requests.push(Request { random: item.random, note, ..Request::new(id, action) });
+        }
     }
-    if !holds(tx, session, item.task).await? {
-        return Ok(false);
-    }
-    append_logs(tx, id, &item.logs, most_lines).await?;
-    let action = Action::Finish { epoch, finish: item.finish };
-    let request = Request { random: item.random, note: item.note.clone(), ..Request::new(id, action) };
-    Ok(step_alone(tx, &request, now, steps).await?.is_ok())
+    step_all(tx, &requests, now, steps).await.map(drop)
 }
 
 /// Many common ends at once, for databases across a network.
@@ -198,7 +211,7 @@ async fn succeed(
     let held = tx
         .row(sql, params![id, epoch, session], |row| {
             let counters = (row.next()?, row.next()?, row.next()?);
-            Ok((counters, row.next::<Timestamp>()?, row.next()?, Ties::from_bits(row.next()?)))
+            Ok((counters, row.next::<Timestamp>()?, row.next::<Option<Json>>()?, Ties::from_bits(row.next()?)))
         })
         .await?;
     let Some(((attempt, crashes, refunds), started_at, detail, ties)) = held else { return Ok(false) };
@@ -209,9 +222,10 @@ async fn succeed(
     }
     let phase = Phase::Ended { state: State::Succeeded, reason: None, at: now };
     let life = Life { epoch, attempt, crashes, refunds, phase };
-    let place = Place { queue: String::new(), priority: Priority::Normal, band: 0 };
-    let note = Note { detail: item.note.detail.clone().or(detail), ..item.note.clone() };
-    enter(tx, id, &place, &life, ties, Some((session, started_at)), &note).await?;
+    let seat = Seat { id, place: &NOWHERE, life: &life, ties };
+    let detail = item.note.detail.as_ref().or(detail.as_ref());
+    let run = Some((session, started_at));
+    enter(tx, seat, Left { run, progress: None, detail, note: Some(&item.note) }).await?;
     steps.push(succeeded(id, life, ties));
     Ok(true)
 }

@@ -25,7 +25,7 @@ use crate::queue;
 use crate::row::{self, Row};
 use crate::sql::params;
 use crate::tx::Tx;
-pub(super) use declare::{declare, wait_at_gates};
+pub(super) use declare::declare;
 
 impl Store {
     /// T15: lets in who waited for a time at up to `limit` gates.

@@ -6,12 +6,12 @@ use taskloom_model::{
 use taskloom_protocol::Json;
 
 use super::gate::settle;
-use super::life::{Place, band, enter, leave, load, turn};
-use super::note::Note;
+use super::life::{Left, Place, Seat, Standing, band, enter, leave, load, turn};
 use super::step::{Scope, StepError, Stepped};
 use crate::Store;
 use crate::error::{Result, StoreError};
-use crate::sql::params;
+use crate::row::first;
+use crate::sql::{Param, params};
 use crate::tx::Tx;
 
 /// What to change of a task that waits.
@@ -59,20 +59,13 @@ impl Store {
                     priority,
                     band: band(priority, turn(standing.place.band)),
                 };
-                leave(tx, id, &standing.place, &before, standing.ties).await?;
+                leave(tx, &[standing.seat(id)]).await?;
                 let sql = "UPDATE tasks SET queue = ?, priority = ?, band = ? WHERE id = ?";
                 let row = params![&place.queue, i64::from(place.priority.number()), place.band, id];
                 tx.exec(sql, row).await?;
-                enter(tx, id, &place, &life, standing.ties, None, &Note::default()).await?;
-                let mut steps = vec![Stepped {
-                    id,
-                    queue: place.queue,
-                    priority: place.priority,
-                    band: place.band,
-                    ties: standing.ties,
-                    before: before.state(),
-                    life,
-                }];
+                let seat = Seat { id, place: &place, life: &life, ties: standing.ties };
+                enter(tx, seat, Left::default()).await?;
+                let mut steps = vec![Stepped::of(id, &Standing { place, ..standing }, life)];
                 settle(tx, 0, now, &mut steps).await?;
                 Ok(Ok(steps))
             })
@@ -110,19 +103,19 @@ impl Store {
 
     /// Hides a task from lists and from its user. False if there is none.
     pub async fn task_delete(&self, id: TaskId, now: Timestamp) -> Result<bool> {
-        self.write(move |tx| Box::pin(async move { hide(tx, id, now).await })).await
+        self.write(move |tx| Box::pin(async move { Ok(hide(tx, &[id], now).await? == 1) })).await
     }
 }
 
-/// Hides a task, and notes that it is to be forgotten. False if there is none.
-pub(super) async fn hide(tx: &mut Tx, id: TaskId, now: Timestamp) -> Result<bool> {
-    let sql = "UPDATE tasks SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL";
-    if tx.exec(sql, params![now, id]).await? == 0 {
-        return Ok(false);
-    }
-    let sql = "INSERT INTO deletions (deleted_at, id) VALUES (?, ?)";
-    tx.exec(sql, params![now, id]).await?;
-    Ok(true)
+/// Hides those of the tasks that exist, and notes that they are to be forgotten; gives how many.
+pub(super) async fn hide(tx: &mut Tx, ids: &[TaskId], now: Timestamp) -> Result<u64> {
+    let shown = "SELECT id FROM tasks WHERE deleted_at IS NULL AND id";
+    let locking = if tx.is_shared() { " FOR UPDATE" } else { "" };
+    let ids: Vec<TaskId> = tx.rows_in(shown, &[], ids, locking, first).await?;
+    tx.exec_in("UPDATE tasks SET deleted_at = ? WHERE id", params![now], &ids).await?;
+    let rows: Vec<Param<'_>> = ids.iter().flat_map(|id| [now.into(), (*id).into()]).collect();
+    tx.insert_many("INSERT INTO deletions (deleted_at, id)", 2, &rows).await?;
+    Ok(ids.len() as u64)
 }
 
 fn not_running(life: &Life) -> Refusal {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use taskloom_model::{Action, TaskId, Timestamp};
 
-use super::step::{Request, Stepped, follow, step, step_alone};
+use super::step::{Request, Stepped, follow, step, step_all};
 use crate::Store;
 use crate::error::Result;
 use crate::row::{Row, first};
@@ -27,7 +27,7 @@ pub struct QueueDepth {
 }
 
 /// Tasks that move in one transaction across a network.
-const TOGETHER: usize = 50;
+const TOGETHER: usize = 256;
 
 impl Store {
     /// T2: makes up to `limit` due tasks ready.
@@ -185,14 +185,14 @@ impl Store {
     pub(crate) async fn step_each(
         &self,
         ids: Vec<TaskId>,
-        action: impl Fn(TaskId) -> (Action, f64) + Clone + Send + Sync + 'static,
+        action: impl Fn(TaskId) -> (Action, f64),
         now: Timestamp,
     ) -> Result<Vec<Stepped>> {
         let mut steps = Vec::new();
-        // Across a network a step is some round trips, and its rows stay locked meanwhile.
+        // Across a network rows stay locked for some round trips.
         let together = if self.is_exclusive() { usize::MAX } else { TOGETHER };
         for some in ids.chunks(together.min(ids.len()).max(1)) {
-            steps.extend(self.steps(some.to_vec(), action.clone(), now).await?);
+            steps.extend(self.steps(some.to_vec(), &action, now).await?);
         }
         Ok(steps)
     }
@@ -200,18 +200,22 @@ impl Store {
     async fn steps(
         &self,
         mut ids: Vec<TaskId>,
-        action: impl Fn(TaskId) -> (Action, f64) + Clone + Send + Sync + 'static,
+        action: impl Fn(TaskId) -> (Action, f64),
         now: Timestamp,
     ) -> Result<Vec<Stepped>> {
         ids.sort_unstable();
+        let requests: Vec<Request> = ids
+            .into_iter()
+            .map(|id| {
+                let (action, random) = action(id);
+                Request { random, ..Request::new(id, action) }
+            })
+            .collect();
         self.write(move |tx| {
             Box::pin(async move {
                 let mut steps = Vec::new();
-                for id in ids {
-                    let (action, random) = action(id);
-                    let request = Request { random, ..Request::new(id, action) };
-                    let _ = step_alone(tx, &request, now, &mut steps).await?;
-                }
+                // What another process took first is left out.
+                step_all(tx, &requests, now, &mut steps).await?;
                 follow(tx, 0, now, &mut steps).await?;
                 Ok(steps)
             })

@@ -11,7 +11,7 @@ use super::{CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY, Share};
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life;
+use crate::task::life::{Entering, Left, NOWHERE, Seat};
 use crate::tx::Tx;
 
 /// Tasks whose arguments are read at once.
@@ -158,9 +158,9 @@ async fn hold(tx: &mut Tx, queue: &str, taken: &[(i64, TaskId, Life, Ties)]) -> 
         let (condition, params) = at_places(queue, some);
         tx.exec(&format!("DELETE FROM ready WHERE {condition}"), &params).await?;
     }
-    let mut rows: Vec<Param<'_>> = Vec::with_capacity(taken.len() * life::RUNNING_COLUMNS);
+    let mut entering = Entering::default();
     for (_, id, life, ties) in taken {
-        rows.extend(life::running_row(*id, life, *ties));
+        entering.add(Seat { id: *id, place: &NOWHERE, life, ties: *ties }, Left::default());
     }
-    tx.insert_many(life::INSERT_RUNNING, life::RUNNING_COLUMNS, &rows).await
+    entering.write(tx).await
 }

@@ -8,7 +8,7 @@ use super::{CANDIDATE, CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY, Sha
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::params;
-use crate::task::life::{Standing, Trace, enter};
+use crate::task::life::{Left, Seat, Standing, Trace, enter};
 use crate::task::note::Note;
 use crate::task::step::carry_out;
 use crate::tx::Tx;
@@ -103,7 +103,7 @@ async fn take(
         Effect::Become(after) if after.state() == State::Running => {
             let key = params![queue, place.band, id];
             tx.exec("DELETE FROM ready WHERE queue = ? AND band = ? AND id = ?", key).await?;
-            enter(tx, id, &place, &after, ties, None, &Note::default()).await?;
+            enter(tx, Seat { id, place: &place, life: &after, ties }, Left::default()).await?;
             claims.claimed.push(candidate.claimed(queue, &after));
         }
         _ => {
@@ -116,8 +116,9 @@ async fn take(
                 user_id,
                 deleted: false,
                 ties,
-                // A claim meets no error.
+                // A claim meets no error, and takes no key back.
                 retry_on: Vec::new(),
+                unique_key: None,
                 trace: Trace::default(),
             };
             carry_out(tx, id, standing, step, &Note::default(), spec.now, &mut claims.expired).await?;

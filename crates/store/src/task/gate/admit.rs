@@ -11,8 +11,7 @@ use uuid::Uuid;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life::{INSERT_READY, Place, enter, limit_of, read_priority, ready_row};
-use crate::task::note::Note;
+use crate::task::life::{Entering, Left, Place, Seat, limit_of, read_priority};
 use crate::task::step::Stepped;
 use crate::tx::Tx;
 
@@ -148,16 +147,14 @@ async fn waiting(tx: &mut Tx, name: &str, limit: Limit, most: u32) -> Result<Vec
 
 /// Puts them where they stand now; gives the gates at which some wait next.
 async fn enter_all(tx: &mut Tx, admitted: &[Waiting]) -> Result<Vec<String>> {
-    let mut ready: Vec<Param<'_>> = Vec::with_capacity(admitted.len() * 7);
+    let mut entering = Entering::default();
     let mut further: Vec<Uuid> = Vec::new();
-    for task in admitted {
-        if task.after.phase == Phase::Ready {
-            ready.extend(ready_row(task.id, &task.place, &task.after));
-        } else {
-            enter(tx, task.id, &task.place, &task.after, task.ties, None, &Note::default()).await?;
-            further.push(task.id);
+    for Waiting { id, after, place, ties } in admitted {
+        entering.add(Seat { id: *id, place, life: after, ties: *ties }, Left::default());
+        if after.phase != Phase::Ready {
+            further.push(*id);
         }
     }
-    tx.insert_many(INSERT_READY, 7, &ready).await?;
+    entering.write(tx).await?;
     tx.rows_in("SELECT gate FROM limited WHERE id", &[], &further, "", crate::row::first).await
 }

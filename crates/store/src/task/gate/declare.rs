@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use taskloom_model::{Limit, Phase, Timestamp};
+use taskloom_model::{Limit, Timestamp};
 
 use crate::error::{Result, StoreError};
 use crate::row::Row;
@@ -55,23 +55,4 @@ async fn set(tx: &mut Tx, name: &str, (most, per_us): Terms, now: Timestamp) -> 
             made.map(drop).map_err(StoreError::raced)
         }
     }
-}
-
-/// Puts those of these tasks that begin at a gate there.
-pub(in crate::task) async fn wait_at_gates(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
-    let mut waiting = Vec::new();
-    for Fresh { task, life, .. } in tasks {
-        let Phase::Limited(limit) = life.phase else { continue };
-        let gate = task.gates().into_iter().find(|(kind, _)| *kind == limit);
-        waiting.extend(gate.map(|(_, name)| (name, task.band(), task.id)));
-    }
-    let rows: Vec<Param<'_>> = waiting
-        .iter()
-        .flat_map(|(name, band, id)| {
-            let zero = Param::Int(0);
-            [name.into(), (*band).into(), (*id).into(), zero, zero, zero, zero]
-        })
-        .collect();
-    let head = "INSERT INTO limited (gate, band, id, epoch, attempt, crashes, refunds)";
-    tx.insert_many(head, 7, &rows).await
 }

@@ -2,14 +2,12 @@
 
 use std::sync::LazyLock;
 
-use taskloom_model::{Life, Phase, Ties, Timestamp};
+use taskloom_model::{Life, Phase, Timestamp};
 
 use super::{NewTask, postgres};
 use crate::error::Result;
 use crate::sql::Param;
-use crate::task::gate::wait_at_gates;
-use crate::task::life::{INSERT_BLOCKED, INSERT_READY, INSERT_SCHEDULED, Place, enter, ready_row};
-use crate::task::note::Note;
+use crate::task::life::{Entering, Left, Place, Seat};
 use crate::tx::Tx;
 
 /// A task that is being written, with the life it begins.
@@ -25,10 +23,17 @@ pub(super) async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     match tx {
         Tx::Postgres(pg) => {
             postgres::insert(pg, tasks).await?;
-            wait(tx, tasks).await?;
+            // Those that are ready are so by the same statement.
+            enter(tx, tasks, |fresh| fresh.life.phase != Phase::Ready).await?;
         }
-        Tx::Sqlite(_) => insert_each(tx, tasks).await?,
-        Tx::Mysql(_) => insert_together(tx, tasks).await?,
+        Tx::Sqlite(_) => {
+            insert_each(tx, tasks).await?;
+            enter(tx, tasks, |_| true).await?;
+        }
+        Tx::Mysql(_) => {
+            insert_together(tx, tasks).await?;
+            enter(tx, tasks, |_| true).await?;
+        }
     }
     let mut tags: Vec<Param<'_>> = Vec::new();
     let mut expiries: Vec<Param<'_>> = Vec::new();
@@ -52,12 +57,8 @@ async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     for fresh in tasks {
         let texts = Texts::of(fresh.task);
         tx.exec(&ONE, &task_row(fresh, &texts)).await?;
-        if fresh.life.phase == Phase::Ready {
-            let place = fresh.task.place();
-            enter(tx, fresh.task.id, &place, &fresh.life, Ties::NONE, None, &Note::default()).await?;
-        }
     }
-    wait(tx, tasks).await
+    Ok(())
 }
 
 static INSERT: Shaped = Shaped::new(|| Shape::Full.insert(), || Shape::Lean.insert());
@@ -69,38 +70,18 @@ async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     let shape = Shape::of(&rows);
     let values: Vec<Param<'_>> =
         rows.iter().flat_map(|row| shape.columns().map(|column| row[column])).collect();
-    tx.insert_many(INSERT.of(shape), shape.columns().count(), &values).await?;
-    let is_ready = |fresh: &&Fresh<'_>| fresh.life.phase == Phase::Ready;
-    let places: Vec<(Place, &Fresh<'_>)> =
-        tasks.iter().filter(is_ready).map(|fresh| (fresh.task.place(), fresh)).collect();
-    let ready: Vec<Param<'_>> =
-        places.iter().flat_map(|(place, fresh)| ready_row(fresh.task.id, place, &fresh.life)).collect();
-    tx.insert_many(INSERT_READY, 7, &ready).await?;
-    wait(tx, tasks).await
+    tx.insert_many(INSERT.of(shape), shape.columns().count(), &values).await
 }
 
-/// Puts those that are not ready where they wait, in sets; one that has ended with its parents is written by itself.
-async fn wait(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
-    let (mut blocked, mut scheduled): (Vec<Param<'_>>, Vec<Param<'_>>) = (Vec::new(), Vec::new());
-    let zero = Param::Int(0);
-    for Fresh { task, life, .. } in tasks {
-        match life.phase {
-            Phase::Ready | Phase::Limited(_) => {}
-            Phase::Blocked { deps_left, run_at } => {
-                blocked.extend([task.id.into(), deps_left.into(), run_at.into(), zero, zero, zero, zero]);
-            }
-            Phase::Scheduled { run_at, wait } => {
-                let reason = Param::Text(wait.reason().name());
-                scheduled.extend([task.id.into(), run_at.into(), reason, zero, zero, zero, zero]);
-            }
-            Phase::Running { .. } | Phase::Ended { .. } => {
-                enter(tx, task.id, &task.place(), life, task.all_ties(), None, &Note::default()).await?;
-            }
-        }
+/// Puts those of the tasks where they begin.
+async fn enter(tx: &mut Tx, tasks: &[Fresh<'_>], those: fn(&Fresh<'_>) -> bool) -> Result<()> {
+    let placed: Vec<(Place, &Fresh<'_>)> =
+        tasks.iter().filter(|fresh| those(fresh)).map(|fresh| (fresh.task.place(), fresh)).collect();
+    let mut entering = Entering::default();
+    for (place, Fresh { task, life, .. }) in &placed {
+        entering.add(Seat { id: task.id, place, life, ties: task.all_ties() }, Left::default());
     }
-    tx.insert_many(INSERT_BLOCKED, 7, &blocked).await?;
-    tx.insert_many(INSERT_SCHEDULED, 7, &scheduled).await?;
-    wait_at_gates(tx, tasks).await
+    entering.write(tx).await
 }
 
 /// What has to be put into words for a row.

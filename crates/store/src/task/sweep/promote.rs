@@ -7,10 +7,9 @@ use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
 use crate::row::Row;
-use crate::sql::{Param, params};
+use crate::sql::params;
 use crate::task::gate::settle;
-use crate::task::life::{INSERT_READY, Place, enter, read_priority, ready_row};
-use crate::task::note::Note;
+use crate::task::life::{Entering, Left, Place, Seat, read_priority};
 use crate::task::step::Stepped;
 use crate::tx::Tx;
 
@@ -38,16 +37,14 @@ pub(super) async fn due(tx: &mut Tx, now: Timestamp, limit: u32) -> Result<Vec<S
     }
     let ids: Vec<Uuid> = steps.iter().map(|step| step.id).collect();
     tx.exec_in("DELETE FROM scheduled WHERE id", &[], &ids).await?;
-    let mut rows: Vec<Param<'_>> = Vec::with_capacity(steps.len() * 7);
+    let mut entering = Entering::default();
     for step in &steps {
-        let Some((place, _, ties)) = places.get(&step.id) else { continue };
-        if step.life.phase == Phase::Ready {
-            rows.extend(ready_row(step.id, place, &step.life));
-        } else {
-            enter(tx, step.id, place, &step.life, *ties, None, &Note::default()).await?;
+        if let Some((place, ..)) = places.get(&step.id) {
+            let seat = Seat { id: step.id, place, life: &step.life, ties: step.ties };
+            entering.add(seat, Left::default());
         }
     }
-    tx.insert_many(INSERT_READY, 7, &rows).await?;
+    entering.write(tx).await?;
     settle(tx, 0, now, &mut steps).await?;
     Ok(steps)
 }

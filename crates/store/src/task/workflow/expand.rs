@@ -11,7 +11,7 @@ use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life::{load, update};
+use crate::task::life::{load, lock_blocked, update};
 use crate::task::note::Note;
 use crate::task::step::{Request, Stepped, step};
 use crate::task::submit::{Made, NewTask, Submission, SubmitOutcome, submit};
@@ -156,7 +156,7 @@ pub(super) async fn more_parents(
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
-    let is_locked = tx.lock("SELECT 1 FROM blocked WHERE id = ?", params![id]).await? == 1;
+    let is_locked = !lock_blocked(tx, &[id]).await?.is_empty();
     let Some(standing) = load(tx, id).await? else { return Ok(false) };
     let Ok(transition) = next(&standing.life, &standing.rules, Action::MoreParents { edges }, now, 0.0)
     else {
@@ -166,15 +166,7 @@ pub(super) async fn more_parents(
         return Err(StoreError::Conflict("a dependant was just being moved".into()));
     }
     let taskloom_model::Effect::Become(after) = transition.effect else { return Ok(false) };
-    update(tx, id, &standing.life, &after).await?;
-    steps.push(Stepped {
-        id,
-        queue: standing.place.queue,
-        priority: standing.place.priority,
-        band: standing.place.band,
-        ties: standing.ties,
-        before: standing.life.state(),
-        life: after,
-    });
+    update(tx, &[(standing.seat(id), after)]).await?;
+    steps.push(Stepped::of(id, &standing, after));
     Ok(true)
 }

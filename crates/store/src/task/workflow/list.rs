@@ -11,7 +11,7 @@ use crate::Store;
 use crate::error::Result;
 use crate::row::{Row, first};
 use crate::sql::{Sql, params};
-use crate::task::step::{Request, Stepped, step};
+use crate::task::step::{Request, Stepped, follow, step_all};
 use crate::tx::Tx;
 
 /// Tasks cancelled in one transaction across a network.
@@ -137,10 +137,11 @@ impl Store {
 async fn cancel(tx: &mut Tx, ids: &[TaskId], force: bool, now: Timestamp) -> Result<Vec<Stepped>> {
     tx.exec_in("UPDATE edges SET is_open = 0 WHERE is_open = 1 AND child_id", &[], ids).await?;
     let mut steps = Vec::new();
-    for id in ids {
-        // One that has just ended needs no cancelling.
-        let _ = step(tx, &Request::new(*id, Action::Cancel { force }), now, &mut steps).await?;
-    }
+    let requests: Vec<Request> =
+        ids.iter().map(|id| Request::new(*id, Action::Cancel { force })).collect();
+    // One that has just ended needs no cancelling.
+    step_all(tx, &requests, now, &mut steps).await?;
+    follow(tx, 0, now, &mut steps).await?;
     Ok(steps)
 }
 

@@ -68,9 +68,3 @@ async fn join(tx: &mut Tx, id: WorkflowId, tasks: impl IntoIterator<Item = Joini
     }
     tx.insert_many("INSERT INTO workflow_tasks (workflow_id, task_id, node, item)", 4, &rows).await
 }
-
-/// Takes a task that is being forgotten from its workflow's list.
-pub(super) async fn leave(tx: &mut Tx, task: TaskId) -> Result<()> {
-    let sql = "DELETE FROM workflow_tasks WHERE task_id = ? AND workflow_id = (SELECT workflow_id FROM tasks WHERE id = ?)";
-    tx.exec(sql, params![task, task]).await.map(drop)
-}

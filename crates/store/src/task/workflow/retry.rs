@@ -9,9 +9,10 @@ use super::expand::more_parents;
 use super::members::Member;
 use crate::Store;
 use crate::error::{Result, StoreError};
+use crate::row::Row;
 use crate::sql::params;
-use crate::task::step::{Request, StepError, Stepped, step};
-use crate::task::submit::hold;
+use crate::task::step::{Request, Stepped, follow, step_all};
+use crate::task::submit::{hold, unique_key};
 use crate::tx::Tx;
 
 /// Why nothing was retried.
@@ -65,18 +66,14 @@ async fn retry(
         Err(refused) => return Ok(Err(refused)),
     };
     plan.hold(tx, id).await?;
-    for task in &plan.gone {
-        tx.exec("DELETE FROM workflow_tasks WHERE workflow_id = ? AND task_id = ?", params![id, *task])
-            .await?;
-        tx.exec("DELETE FROM edges WHERE parent_id = ?", params![*task]).await?;
-    }
+    let gone: Vec<TaskId> = plan.gone.iter().copied().collect();
+    tx.exec_in("DELETE FROM workflow_tasks WHERE workflow_id = ? AND task_id", params![id], &gone).await?;
+    tx.exec_in("DELETE FROM edges WHERE parent_id", &[], &gone).await?;
+    plan.leave_out_replaced(tx, now).await?;
     let mut steps = Vec::new();
-    for member in std::mem::take(&mut plan.members) {
-        if plan.run_again(tx, &member, now, &mut steps).await?.is_err() {
-            // Another task has its unique key, and does what it was to do. Those that depend on it come later.
-            plan.again.remove(&member.id);
-        }
-    }
+    plan.run_again(tx, now, &mut steps).await?;
+    plan.wait_again(tx, now, &mut steps).await?;
+    follow(tx, 0, now, &mut steps).await?;
     tx.exec("UPDATE workflows SET cancelled_at = NULL WHERE id = ?", params![id]).await?;
     Ok(Ok((plan.again.len() as u64, steps)))
 }
@@ -181,35 +178,69 @@ impl Plan {
         Ok(())
     }
 
-    async fn run_again(
-        &self,
-        tx: &mut Tx,
-        member: &Member,
-        now: Timestamp,
-        steps: &mut Vec<Stepped>,
-    ) -> Result<std::result::Result<(), StepError>> {
-        let none = Vec::new();
-        let edges = self.waits.get(&member.id).unwrap_or(&none);
-        let mut awaited: Vec<TaskId> =
-            edges.iter().filter(|(parent, _)| self.is_awaited(*parent)).map(|(parent, _)| *parent).collect();
-        if member.state == State::Blocked {
-            // It waits already, but perhaps no longer for one that runs again.
-            let is_open = |parent: &TaskId| edges.iter().any(|(known, open)| known == parent && *open);
-            awaited.retain(|parent| self.again.contains(parent) && !is_open(parent));
-            if !awaited.is_empty() && more_parents(tx, member.id, awaited.len() as u32, now, steps).await? {
-                reopen(tx, member.id, &awaited).await?;
+    /// Whom another task does the work of, because it has the unique key, does not run again. Those that depend on it do
+    /// without waiting for it.
+    async fn leave_out_replaced(&mut self, tx: &mut Tx, now: Timestamp) -> Result<()> {
+        let ids: Vec<TaskId> = self.ended().map(|member| member.id).collect();
+        let sql = "SELECT id, user_id, unique_key FROM tasks WHERE unique_key IS NOT NULL AND id";
+        let read = |row: &mut Row<'_>| Ok((row.next()?, row.next()?, row.next::<String>()?));
+        let mut keys: Vec<(TaskId, UserId, String)> = tx.rows_in(sql, &[], &ids, "", read).await?;
+        keys.sort_unstable_by_key(|(id, ..)| *id);
+        for (id, user_id, key) in keys {
+            if unique_key::regain(tx, user_id, &key, id, now).await?.is_some() {
+                self.again.remove(&id);
             }
-            return Ok(Ok(()));
         }
-        if !self.again.contains(&member.id) {
-            return Ok(Ok(()));
+        Ok(())
+    }
+
+    /// Those that run again and had ended.
+    fn ended(&self) -> impl Iterator<Item = &Member> {
+        let is_blocked = |member: &&Member| member.state == State::Blocked;
+        self.members.iter().filter(|member| self.again.contains(&member.id)).filter(move |m| !is_blocked(m))
+    }
+
+    /// The parents of a child that it has to wait for.
+    fn awaited(&self, child: TaskId) -> impl Iterator<Item = TaskId> {
+        let parents = self.waits.get(&child).into_iter().flatten().map(|(parent, _)| *parent);
+        parents.filter(|parent| self.is_awaited(*parent))
+    }
+
+    /// T11, behind parents.
+    async fn run_again(&mut self, tx: &mut Tx, now: Timestamp, steps: &mut Vec<Stepped>) -> Result<()> {
+        let (mut requests, mut children, mut done) = (Vec::new(), Vec::new(), HashSet::new());
+        for Member { id, .. } in self.ended() {
+            let parents = self.awaited(*id).count() as u32;
+            requests.push(Request::new(*id, Action::RetryBehind { parents }));
+            if parents > 0 {
+                children.push(*id);
+                let known = self.waits.get(id).into_iter().flatten().map(|(parent, _)| *parent);
+                done.extend(known.filter(|parent| !self.is_awaited(*parent)));
+            }
         }
-        let action = Action::RetryBehind { parents: awaited.len() as u32 };
-        if let Err(refused) = step(tx, &Request::new(member.id, action), now, steps).await? {
-            return Ok(Err(refused));
+        let verdicts = step_all(tx, &requests, now, steps).await?;
+        if let Some(refused) = verdicts.into_iter().find_map(std::result::Result::err) {
+            return Err(StoreError::Conflict(format!("a task had just moved on: {refused:?}")));
         }
-        reopen(tx, member.id, &awaited).await?;
-        Ok(Ok(()))
+        // All their edges, then not those from parents that have ended for good, which nobody else waits for either.
+        tx.exec_in("UPDATE edges SET is_open = 1 WHERE child_id", &[], &children).await?;
+        let done: Vec<TaskId> = done.into_iter().collect();
+        tx.exec_in("UPDATE edges SET is_open = 0 WHERE is_open = 1 AND parent_id", &[], &done).await?;
+        Ok(())
+    }
+
+    /// T16: what waits already, but perhaps no longer for one that runs again.
+    async fn wait_again(&self, tx: &mut Tx, now: Timestamp, steps: &mut Vec<Stepped>) -> Result<()> {
+        for Member { id, .. } in self.members.iter().filter(|member| member.state == State::Blocked) {
+            let edges = self.waits.get(id).into_iter().flatten();
+            let closed = edges.filter(|(parent, is_open)| !is_open && self.again.contains(parent));
+            let parents: Vec<TaskId> = closed.map(|(parent, _)| *parent).collect();
+            if !parents.is_empty() && more_parents(tx, *id, parents.len() as u32, now, steps).await? {
+                let sql = "UPDATE edges SET is_open = 1 WHERE child_id = ? AND parent_id";
+                tx.exec_in(sql, params![*id], &parents).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -251,10 +282,4 @@ fn made_by(members: &[Member], makers: &HashSet<TaskId>) -> HashSet<TaskId> {
         }
     }
     made
-}
-
-async fn reopen(tx: &mut Tx, child: TaskId, parents: &[TaskId]) -> Result<()> {
-    tx.exec_in("UPDATE edges SET is_open = 1 WHERE child_id = ? AND parent_id", params![child], parents)
-        .await
-        .map(drop)
 }
