@@ -35,7 +35,7 @@ pub struct BenchArgs {
     /// Tasks that the worker runs at once in drain, both and process
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub concurrency: u32,
-    /// Queued tasks for drain and process
+    /// Queued tasks for drain, process and prune
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub drain_tasks: u32,
     /// Tasks for both
@@ -54,6 +54,9 @@ pub struct BenchArgs {
     /// Schedules that are due at one instant, for schedules
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub schedules: u32,
+    /// Nodes of the workflow, for workflow
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub nodes: u32,
     /// When a commit counts: full survives a power cut, normal a killed process
     #[arg(long, value_enum, default_value_t = Durability::Full)]
     pub synchronous: Durability,
@@ -113,12 +116,25 @@ pub enum Workload {
     Mixed,
     /// Schedules that are due at one instant fire. Only when asked for
     Schedules,
+    /// A workflow of --nodes nodes: submitted, its root ends, it runs again, it is cancelled. Only when asked for
+    Workflow,
+    /// Of --drain-tasks tasks that have ended all but a tenth are forgotten. Only when asked for
+    Prune,
 }
 
 impl Workload {
     /// Whether it runs only when it is named.
     fn is_long(self) -> bool {
-        matches!(self, Self::Depth | Self::Payload | Self::Workers | Self::Mixed | Self::Schedules)
+        !matches!(
+            self,
+            Self::HttpSubmit
+                | Self::HttpGet
+                | Self::Drain
+                | Self::Both
+                | Self::Latency
+                | Self::Process
+                | Self::Ceiling
+        )
     }
 }
 
@@ -164,7 +180,7 @@ pub struct Sizes {
     pub known_ids: u32,
     /// Tasks that the worker runs at once.
     pub concurrency: u32,
-    /// Tasks queued for drain and process.
+    /// Tasks queued for drain, process and prune.
     pub drain_tasks: u32,
     /// Tasks for both.
     pub both_tasks: u32,
@@ -176,6 +192,8 @@ pub struct Sizes {
     pub depths: Vec<u32>,
     /// Schedules that are due at one instant.
     pub schedules: u32,
+    /// Nodes of the workflow.
+    pub nodes: u32,
     /// Seconds until an idle process is looked at.
     pub idle: f64,
 }
@@ -196,6 +214,7 @@ impl BenchArgs {
             latency_tasks: self.latency_tasks,
             depths: self.depths.clone(),
             schedules: self.schedules,
+            nodes: self.nodes,
             idle: 2.0,
         };
         if !self.quick {
@@ -212,6 +231,7 @@ impl BenchArgs {
             latency_tasks: asked.latency_tasks.min(5),
             depths: vec![1_000, 2_000],
             schedules: asked.schedules.min(300),
+            nodes: asked.nodes.min(300),
             idle: 0.2,
             ..asked
         }

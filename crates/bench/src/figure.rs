@@ -139,6 +139,16 @@ figures! {
     MixedListP99 = "mixed_list_p99", "mixed: list of 50 tasks, p99", "ms";
     /// Ticks of one instant that fire, each of a schedule of its own and with its task.
     ScheduleRate = "schedule_rate", "schedules due at once: ticks that fire", "ticks/s";
+    /// A workflow until it is durable.
+    WorkflowSubmit = "workflow_submit", "workflow: submitted", "s";
+    /// From the end of the one node that all others wait for until they have followed it.
+    WorkflowFollow = "workflow_follow", "workflow: all nodes follow their root's end", "s";
+    /// Until every node waits again.
+    WorkflowRetry = "workflow_retry", "workflow: all of it runs again", "s";
+    /// Until every node is revoked.
+    WorkflowCancel = "workflow_cancel", "workflow: all of it is cancelled", "s";
+    /// Ended tasks forgotten, of a history that is cut down to a tenth.
+    PruneRate = "prune_rate", "history cut down: tasks forgotten", "tasks/s";
     /// From exec to an answer of /health/live, with an empty data directory.
     LiveSeconds = "live_seconds", "start on an empty directory → live", "s";
     /// From exec to the first claim of a waiting backlog.

@@ -91,6 +91,16 @@ impl Site {
         store: Store,
         clock: Arc<dyn Clock>,
     ) -> Result<Engine, BenchError> {
+        self.engine_with(store, clock, EngineConfig::new(data.join("artifacts")))
+    }
+
+    /// An engine on this store, which goes by this clock and is set so.
+    pub(crate) fn engine_with(
+        &self,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: EngineConfig,
+    ) -> Result<Engine, BenchError> {
         let links = match &self.target.redis {
             None => Links::through_store(&store),
             Some(url) => {
@@ -102,7 +112,15 @@ impl Site {
                 Links::through_redis(&home, bells)
             }
         };
-        Ok(Engine::with_links(store, EngineConfig::new(data.join("artifacts")), clock, links))
+        Ok(Engine::with_links(store, config, clock, links))
+    }
+
+    /// Lets a server do now what it would do after much was written.
+    pub(crate) async fn settle(&self) -> Result<(), BenchError> {
+        if let Some((name, server)) = &self.private {
+            server.with_database(name)?.settle().await?;
+        }
+        Ok(())
     }
 
     /// Removes the private database; whatever used it must have stopped.

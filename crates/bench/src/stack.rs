@@ -60,6 +60,14 @@ impl Stack {
         Ok(Self { engine, probe, caller, loops, ending, drain, worker: None, http: None, site: Some(site) })
     }
 
+    /// Lets a server do now what it would do after much was written.
+    pub(crate) async fn settle(&self) -> Result<(), BenchError> {
+        match &self.site {
+            Some(site) => site.settle().await,
+            None => Ok(()),
+        }
+    }
+
     /// The private database's URL for another process.
     pub(crate) fn database_url(&self) -> Option<String> {
         self.site.as_ref()?.database_url()

@@ -9,8 +9,10 @@ mod latency;
 mod mixed;
 mod payload;
 mod process;
+mod prune;
 mod schedules;
 mod workers;
+mod workflow;
 
 use std::path::Path;
 
@@ -90,6 +92,12 @@ impl Bench<'_> {
         }
         if args.wants(Workload::Schedules) {
             schedules::run(self).await?;
+        }
+        if args.wants(Workload::Workflow) {
+            workflow::run(self).await?;
+        }
+        if args.wants(Workload::Prune) {
+            prune::run(self).await?;
         }
         Ok(())
     }

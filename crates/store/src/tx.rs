@@ -4,6 +4,8 @@
 //! thread runs a whole body without a hop and commits many bodies together. Across a network a body may run again if
 //! another transaction was first: hence bodies can be cloned.
 
+use std::sync::OnceLock;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
@@ -27,6 +29,29 @@ fn list<'a>(given: &[Param<'a>], ids: &[Uuid]) -> (String, Vec<Param<'a>>) {
         params.resize(given.len() + length, Param::Uuid(*last));
     }
     (vec!["?"; length].join(", "), params)
+}
+
+/// A statement that inserts rows, and is run so often that its text is kept.
+pub(crate) struct Insert {
+    /// Up to `VALUES`.
+    head: &'static str,
+    columns: usize,
+    one: OnceLock<String>,
+}
+
+impl Insert {
+    pub(crate) const fn new(head: &'static str, columns: usize) -> Self {
+        Self { head, columns, one: OnceLock::new() }
+    }
+
+    /// For one row.
+    fn one(&self) -> &str {
+        self.one.get_or_init(|| format!("{} VALUES {}", self.head, row_of(self.columns)))
+    }
+}
+
+fn row_of(columns: usize) -> String {
+    format!("({})", vec!["?"; columns].join(", "))
 }
 
 /// An open transaction.
@@ -142,11 +167,22 @@ impl Tx {
         Ok(self.row(sql, params, first).await?.unwrap_or_default())
     }
 
+    /// Inserts rows, of which there may be none.
+    pub(crate) async fn insert(&mut self, insert: &Insert, rows: &[Param<'_>]) -> Result<()> {
+        if self.is_shared() {
+            return self.insert_many(insert.head, insert.columns, rows).await;
+        }
+        // Nothing to gain by sets: a statement costs no round trip here.
+        for one in rows.chunks(insert.columns) {
+            self.exec(insert.one(), one).await?;
+        }
+        Ok(())
+    }
+
     /// Inserts rows of `columns` values each; `head` is the statement up to `VALUES`.
     pub(crate) async fn insert_many(&mut self, head: &str, columns: usize, rows: &[Param<'_>]) -> Result<()> {
-        let row = || format!("({})", vec!["?"; columns].join(", "));
+        let row = || row_of(columns);
         if let (Self::Sqlite(_), false) = (&self, rows.is_empty()) {
-            // Nothing to gain: a statement there costs no round trip.
             let text = format!("{head} VALUES {}", row());
             for one in rows.chunks(columns) {
                 self.exec(&text, one).await?;
@@ -178,8 +214,9 @@ impl Tx {
         let mut made = Vec::new();
         if !self.is_shared() && !ids.is_empty() {
             let sql = format!("{head} = ?{tail}");
+            let mut params = [given, &[Param::Null]].concat();
             for id in ids {
-                let params = [given, &[Param::Uuid(*id)]].concat();
+                params[given.len()] = Param::Uuid(*id);
                 made.extend(self.rows(&sql, &params, &mut read).await?);
             }
             return Ok(made);
@@ -194,7 +231,16 @@ impl Tx {
     /// Runs a statement for each of these ids, as [`Self::rows_in`]; gives the number of rows it changed.
     pub(crate) async fn exec_in(&mut self, head: &str, given: &[Param<'_>], ids: &[Uuid]) -> Result<u64> {
         let mut changed = 0;
-        for some in ids.chunks(if self.is_shared() { BATCH } else { 1 }) {
+        if !self.is_shared() && !ids.is_empty() {
+            let sql = format!("{head} = ?");
+            let mut params = [given, &[Param::Null]].concat();
+            for id in ids {
+                params[given.len()] = Param::Uuid(*id);
+                changed += self.exec(&sql, &params).await?;
+            }
+            return Ok(changed);
+        }
+        for some in ids.chunks(BATCH) {
             let (list, params) = list(given, some);
             changed += self.exec(&format!("{head} IN ({list})"), &params).await?;
         }

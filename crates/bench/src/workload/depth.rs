@@ -22,6 +22,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
         bench.progress.step(&format!("fill up to {depth} waiting tasks"));
         stack.fill(depth.saturating_sub(waiting).max(1)).await?;
         waiting = *depth;
+        settle(bench, &stack).await?;
         bench.progress.step(&format!("claim and finish beside {depth} that wait"));
         let (rate, claims) = rounds(&stack).await?;
         bench.recorder.add_point(Curve::Backlog, *depth, rate);
@@ -30,6 +31,7 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let Some(most) = depths.last() else { return stack.stop().await };
     bench.progress.step(&format!("work off {waiting} tasks"));
     drain_by(stack.engine.store(), DRAINERS, waiting + waiting % DRAINERS).await?;
+    settle(bench, &stack).await?;
     bench.progress.step(&format!("claim and finish beside {most} that have ended"));
     let (rate, _) = rounds(&stack).await?;
     bench.recorder.add_point(Curve::History, *most, rate);
@@ -37,9 +39,16 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
 
     // The same from an empty history, to compare with.
     let stack = Stack::open(bench.fresh().await?).await?;
+    settle(bench, &stack).await?;
     let (rate, _) = rounds(&stack).await?;
     bench.recorder.add_point(Curve::History, 0, rate);
     stack.stop().await
+}
+
+/// What is looked at is the depth, not what a server still has to do for millions of tasks that were written a moment ago.
+async fn settle(bench: &Bench<'_>, stack: &Stack) -> Result<(), BenchError> {
+    bench.progress.step("let the server settle");
+    stack.settle().await
 }
 
 /// Tasks per second and the nanoseconds of each claim; what is filled in between does not count.

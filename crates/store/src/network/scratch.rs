@@ -40,6 +40,20 @@ impl DatabaseUrl {
         self.run(&how).await
     }
 
+    /// Lets the server do at once what it would do by and by after much was written: tidy up and write back. On MySQL and
+    /// MariaDB nobody can ask for that.
+    ///
+    /// # Errors
+    /// The user may not do it.
+    pub async fn settle(&self) -> Result<()> {
+        if let Tx::Postgres(session) = Box::pin(Pools::new(self, 1)?.take(Lane::Single)).await? {
+            for sql in ["SET statement_timeout = 0", "VACUUM (ANALYZE)", "CHECKPOINT"] {
+                session.run(sql).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The server's name and version, and whether a commit survives a power cut, in the server's own settings.
     pub async fn describe(&self) -> Result<String> {
         let mut tx = Box::pin(Pools::new(self, 1)?.take(Lane::Read)).await?;

@@ -10,18 +10,25 @@ use super::{Place, gate_place};
 use crate::error::Result;
 use crate::sql::{Param, params};
 use crate::task::note::Note;
-use crate::tx::Tx;
+use crate::tx::{Insert, Tx};
 
 /// A statement up to its values, which are those of [`ready_row`].
 pub(crate) const INSERT_READY: &str = "INSERT INTO ready (queue, band, id, epoch, attempt, crashes, refunds)";
-const INSERT_BLOCKED: &str = "INSERT INTO blocked (id, deps_left, run_at, epoch, attempt, crashes, refunds)";
-const INSERT_SCHEDULED: &str =
-    "INSERT INTO scheduled (id, run_at, reason, epoch, attempt, crashes, refunds)";
-const INSERT_RUNNING: &str = "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until,
-     deadline, started_at, cancel, progress, logged, ties)";
-const INSERT_OUTCOME: &str =
+static READY: Insert = Insert::new(INSERT_READY, 7);
+static BLOCKED: Insert =
+    Insert::new("INSERT INTO blocked (id, deps_left, run_at, epoch, attempt, crashes, refunds)", 7);
+static SCHEDULED: Insert =
+    Insert::new("INSERT INTO scheduled (id, run_at, reason, epoch, attempt, crashes, refunds)", 7);
+static RUNNING: Insert = Insert::new(
+    "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until,
+     deadline, started_at, cancel, progress, logged, ties)",
+    13,
+);
+static OUTCOMES: Insert = Insert::new(
     "INSERT INTO outcomes (id, state, reason, epoch, attempt, refunds, session, started_at, finished_at,
-     progress, detail, result, error)";
+     progress, detail, result, error)",
+    13,
+);
 
 /// What an attempt leaves behind, for a task that ends.
 #[derive(Debug, Clone, Copy, Default)]
@@ -85,15 +92,15 @@ impl<'a> Entering<'a> {
 
     /// Writes them.
     pub(crate) async fn write(self, tx: &mut Tx) -> Result<()> {
-        tx.insert_many(INSERT_BLOCKED, 7, &self.blocked).await?;
-        tx.insert_many(INSERT_SCHEDULED, 7, &self.scheduled).await?;
-        tx.insert_many(INSERT_READY, 7, &self.ready).await?;
-        tx.insert_many(INSERT_RUNNING, 13, &self.running).await?;
+        tx.insert(&BLOCKED, &self.blocked).await?;
+        tx.insert(&SCHEDULED, &self.scheduled).await?;
+        tx.insert(&READY, &self.ready).await?;
+        tx.insert(&RUNNING, &self.running).await?;
         let mut outcomes = Vec::with_capacity(self.ended.len() * 13);
         for (id, life, left, error) in &self.ended {
             outcomes.extend(outcome_row(*id, life, left, error.as_deref()).into_iter().flatten());
         }
-        tx.insert_many(INSERT_OUTCOME, 13, &outcomes).await?;
+        tx.insert(&OUTCOMES, &outcomes).await?;
         for ((place, band, counters), ids) in self.limited {
             let sql = "INSERT INTO limited (gate, band, id, epoch, attempt, crashes, refunds)
                  SELECT gate, ?, task_id, ?, ?, ?, ? FROM task_gates WHERE place = ? AND task_id";
