@@ -72,8 +72,11 @@ fn the_workloads_in_process_do_what_they_count() {
 #[test]
 fn the_long_workloads_run_when_they_are_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    let report =
-        quick(dir.path(), &["--only", "ceiling,depth,mixed,schedules,workflow,prune", "--drain-tasks", "300"]).unwrap();
+    let report = quick(
+        dir.path(),
+        &["--only", "ceiling,depth,mixed,schedules,workflow,prune", "--drain-tasks", "300"],
+    )
+    .unwrap();
     assert!(report.get(Figure::CeilingRate).is_some() && report.get(Figure::MixedSubmitRate).is_some());
     for figure in [
         Figure::ScheduleRate,
@@ -93,7 +96,8 @@ fn the_long_workloads_run_when_they_are_asked_for() {
 fn a_database_server_is_measured_and_left_as_it_was() {
     let Some(server) = taskloom_testkit::postgres() else { return };
     let (dir, url) = (tempfile::tempdir().unwrap(), server.url());
-    let flags = ["--only", "drain,ceiling,schedules,workflow,prune", "--drain-tasks", "300", "--database-url", &url];
+    let flags =
+        ["--only", "drain,ceiling,schedules,workflow,prune", "--drain-tasks", "300", "--database-url", &url];
     let report = quick(dir.path(), &flags).unwrap();
     assert!(report.get(Figure::DrainRate).is_some() && report.get(Figure::ScheduleRate).is_some());
     assert!(report.to_string().contains("PostgreSQL") && report.to_string().contains("fsync="), "{report}");

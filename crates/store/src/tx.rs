@@ -169,7 +169,7 @@ impl Tx {
 
     /// Inserts rows, of which there may be none.
     pub(crate) async fn insert(&mut self, insert: &Insert, rows: &[Param<'_>]) -> Result<()> {
-        if self.is_shared() {
+        if self.is_shared() && rows.len() != insert.columns {
             return self.insert_many(insert.head, insert.columns, rows).await;
         }
         // Nothing to gain by sets: a statement costs no round trip here.

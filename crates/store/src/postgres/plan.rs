@@ -14,11 +14,11 @@ const FORBIDDEN: [&str; 5] = ["Seq Scan", "Bitmap", "Hash", "Merge", "Sort"];
 ///
 /// # Panics
 /// The plan does what no hot statement may do.
-pub(crate) async fn plan(sql: &'static str, values: &str) -> Option<String> {
+pub(crate) async fn plan(sql: &str, values: &str) -> Option<String> {
     let server = taskloom_testkit::postgres()?;
     let store = Store::open(&StoreOptions::network(server.fresh_database().parse().unwrap())).await.unwrap();
-    let values = values.to_owned();
-    let explained = store.write(move |tx| Box::pin(async move { explain(tx, sql, &values).await }));
+    let (sql, values) = (sql.to_owned(), values.to_owned());
+    let explained = store.write(move |tx| Box::pin(async move { explain(tx, &sql, &values).await }));
     let (version, plan) = explained.await.unwrap();
     let plan = plan.join("\n");
     assert!(!FORBIDDEN.iter().any(|way| plan.contains(way)), "{plan}");

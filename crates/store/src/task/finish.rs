@@ -68,7 +68,8 @@ impl Store {
                 fail_all(tx, session, &failures, most_lines, now, &mut steps).await?;
                 let mut ended: HashSet<TaskId> = steps.iter().map(|step| step.id).collect();
                 // What is said twice of one attempt counts once.
-                let lost = items.iter().map(|item| item.task).filter(|task| !ended.remove(&task.id)).collect();
+                let lost =
+                    items.iter().map(|item| item.task).filter(|task| !ended.remove(&task.id)).collect();
                 follow(tx, 0, now, &mut steps).await?;
                 Ok((steps, lost))
             })
@@ -110,7 +111,8 @@ async fn drain(
     now: Timestamp,
 ) -> Result<(Vec<Stepped>, Vec<TaskRef>)> {
     let mut held = held(tx, session, tasks.iter().copied()).await?;
-    let (held, mut lost): (Vec<TaskRef>, Vec<TaskRef>) = tasks.into_iter().partition(|task| held.remove(task));
+    let (held, mut lost): (Vec<TaskRef>, Vec<TaskRef>) =
+        tasks.into_iter().partition(|task| held.remove(task));
     let requests: Vec<Request> =
         held.iter().map(|task| Request::new(task.id, Action::Drain { epoch: task.epoch })).collect();
     let mut steps = Vec::new();
@@ -211,7 +213,12 @@ async fn succeed(
     let held = tx
         .row(sql, params![id, epoch, session], |row| {
             let counters = (row.next()?, row.next()?, row.next()?);
-            Ok((counters, row.next::<Timestamp>()?, row.next::<Option<Json>>()?, Ties::from_bits(row.next()?)))
+            Ok((
+                counters,
+                row.next::<Timestamp>()?,
+                row.next::<Option<Json>>()?,
+                Ties::from_bits(row.next()?),
+            ))
         })
         .await?;
     let Some(((attempt, crashes, refunds), started_at, detail, ties)) = held else { return Ok(false) };

@@ -206,3 +206,13 @@ pub(crate) fn gate_place(limit: Limit) -> u32 {
         Limit::Rate => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_tasks_are_read_by_their_keys() {
+        let ids = ["'00000000-0000-0000-0000-000000000001'"; 4].join(", ");
+        // It refuses any way but an index.
+        let _ = crate::postgres::plan(&format!("{} IN (?, ?, ?, ?)", super::SELECT_LIFE), &ids).await;
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use taskloom_model::{Life, Phase, Reason, SessionId, State, TaskId, Timestamp};
+use taskloom_model::{Life, Limit, Phase, Reason, SessionId, State, TaskId, Timestamp, Wait};
 use taskloom_protocol::Json;
 
 use super::leave::{Seat, all};
@@ -12,7 +12,7 @@ use crate::sql::{Param, params};
 use crate::task::note::Note;
 use crate::tx::{Insert, Tx};
 
-/// A statement up to its values, which are those of [`ready_row`].
+/// A statement up to its values: queue, band, id and the four counters.
 pub(crate) const INSERT_READY: &str = "INSERT INTO ready (queue, band, id, epoch, attempt, crashes, refunds)";
 static READY: Insert = Insert::new(INSERT_READY, 7);
 static BLOCKED: Insert =
@@ -43,6 +43,12 @@ pub(crate) struct Left<'a> {
     pub(crate) note: Option<&'a Note>,
 }
 
+impl Left<'_> {
+    fn error_text(&self) -> Option<String> {
+        self.note.and_then(Note::error_text)
+    }
+}
+
 /// Tasks on their way into the tables of their phases.
 #[derive(Default)]
 pub(crate) struct Entering<'a> {
@@ -50,43 +56,23 @@ pub(crate) struct Entering<'a> {
     scheduled: Vec<Param<'a>>,
     ready: Vec<Param<'a>>,
     running: Vec<Param<'a>>,
-    /// Each with what it leaves and the text of its error.
-    ended: Vec<(TaskId, Life, Left<'a>, Option<String>)>,
-    /// By the gate's place among those of the task, where they stand in line, and their counters.
-    limited: BTreeMap<(u32, i64, [u32; 4]), Vec<TaskId>>,
+    /// Each with the text of its error.
+    ended: Vec<(Seat<'a>, Left<'a>, Option<String>)>,
+    limited: BTreeMap<AtGate, Vec<TaskId>>,
 }
 
 impl<'a> Entering<'a> {
     /// Takes one more along.
     pub(crate) fn add(&mut self, seat: Seat<'a>, left: Left<'a>) {
-        let Seat { id, place, life, ties } = seat;
-        let Life { epoch, attempt, crashes, refunds, phase } = *life;
-        let counters = [epoch, attempt, crashes, refunds].map(Param::from);
-        match phase {
+        match seat.life.phase {
             Phase::Blocked { deps_left, run_at } => {
-                self.blocked.extend_from_slice(params![id, deps_left, run_at]);
-                self.blocked.extend(counters);
+                self.blocked.extend(blocked_row(&seat, deps_left, run_at))
             }
-            Phase::Scheduled { run_at, wait } => {
-                self.scheduled.extend_from_slice(params![id, run_at, wait.reason().name()]);
-                self.scheduled.extend(counters);
-            }
-            Phase::Limited(limit) => {
-                // Which of the task's gates it waits at says its kind.
-                let key = (gate_place(limit), place.band, [epoch, attempt, crashes, refunds]);
-                self.limited.entry(key).or_default().push(id);
-            }
-            Phase::Ready => self.ready.extend(ready_row(id, place, life)),
-            Phase::Running { session, lease_until, deadline, started_at, cancel } => {
-                let (nothing, ties) = (Param::Int(0), ties.bits());
-                self.running.push(id.into());
-                self.running.extend(counters);
-                self.running.extend_from_slice(params![session, lease_until, deadline, started_at]);
-                self.running.extend_from_slice(params![cancel, nothing, nothing, ties]);
-            }
-            Phase::Ended { .. } => {
-                self.ended.push((id, *life, left, left.note.and_then(Note::error_text)));
-            }
+            Phase::Scheduled { run_at, wait } => self.scheduled.extend(scheduled_row(&seat, run_at, wait)),
+            Phase::Limited(limit) => self.limited.entry(at_gate(&seat, limit)).or_default().push(seat.id),
+            Phase::Ready => self.ready.extend(ready_row(&seat)),
+            Phase::Running { .. } => self.running.extend(running_row(&seat)),
+            Phase::Ended { .. } => self.ended.push((seat, left, left.error_text())),
         }
     }
 
@@ -96,18 +82,11 @@ impl<'a> Entering<'a> {
         tx.insert(&SCHEDULED, &self.scheduled).await?;
         tx.insert(&READY, &self.ready).await?;
         tx.insert(&RUNNING, &self.running).await?;
-        let mut outcomes = Vec::with_capacity(self.ended.len() * 13);
-        for (id, life, left, error) in &self.ended {
-            outcomes.extend(outcome_row(*id, life, left, error.as_deref()).into_iter().flatten());
-        }
+        let outcomes = self.ended.iter().map(|(seat, left, error)| outcome_row(seat, left, error.as_deref()));
+        let outcomes: Vec<Param<'_>> = outcomes.flatten().collect();
         tx.insert(&OUTCOMES, &outcomes).await?;
-        for ((place, band, counters), ids) in self.limited {
-            let sql = "INSERT INTO limited (gate, band, id, epoch, attempt, crashes, refunds)
-                 SELECT gate, ?, task_id, ?, ?, ?, ? FROM task_gates WHERE place = ? AND task_id";
-            let [epoch, attempt, crashes, refunds] = counters.map(Param::from);
-            let given = [band.into(), epoch, attempt, crashes, refunds, place.into()];
-            let entered = tx.exec_in(sql, &given, &ids).await?;
-            all(entered, ids.len(), tx)?;
+        for (at, ids) in self.limited {
+            enter_limited(tx, at, &ids).await?;
         }
         Ok(())
     }
@@ -115,40 +94,96 @@ impl<'a> Entering<'a> {
 
 /// Puts one task into the table of its phase.
 pub(crate) async fn enter(tx: &mut Tx, seat: Seat<'_>, left: Left<'_>) -> Result<()> {
-    let mut entering = Entering::default();
-    entering.add(seat, left);
-    entering.write(tx).await
+    match seat.life.phase {
+        Phase::Blocked { deps_left, run_at } => {
+            tx.insert(&BLOCKED, &blocked_row(&seat, deps_left, run_at)).await
+        }
+        Phase::Scheduled { run_at, wait } => tx.insert(&SCHEDULED, &scheduled_row(&seat, run_at, wait)).await,
+        Phase::Limited(limit) => enter_limited(tx, at_gate(&seat, limit), &[seat.id]).await,
+        Phase::Ready => tx.insert(&READY, &ready_row(&seat)).await,
+        Phase::Running { .. } => tx.insert(&RUNNING, &running_row(&seat)).await,
+        Phase::Ended { .. } => {
+            let error = left.error_text();
+            tx.insert(&OUTCOMES, &outcome_row(&seat, &left, error.as_deref())).await
+        }
+    }
 }
 
-/// A life that waits for a worker, as a row of `ready`.
-fn ready_row<'a>(id: TaskId, place: &'a Place, life: &Life) -> [Param<'a>; 7] {
-    let Life { epoch, attempt, crashes, refunds, .. } = *life;
+/// Tasks that can be put at their gates together: the gate's place among those of a task, where they stand in line there,
+/// and their counters.
+type AtGate = (u32, i64, [u32; 4]);
+
+fn at_gate(seat: &Seat<'_>, limit: Limit) -> AtGate {
+    let Life { epoch, attempt, crashes, refunds, .. } = *seat.life;
+    (gate_place(limit), seat.place.band, [epoch, attempt, crashes, refunds])
+}
+
+/// Which of the task's gates it waits at says its kind.
+async fn enter_limited(tx: &mut Tx, (place, band, counters): AtGate, ids: &[TaskId]) -> Result<()> {
+    let sql = "INSERT INTO limited (gate, band, id, epoch, attempt, crashes, refunds)
+         SELECT gate, ?, task_id, ?, ?, ?, ? FROM task_gates WHERE place = ? AND task_id";
+    let [epoch, attempt, crashes, refunds] = counters;
+    let entered = tx.exec_in(sql, params![band, epoch, attempt, crashes, refunds, place], ids).await?;
+    all(entered, ids.len(), tx)
+}
+
+fn blocked_row(seat: &Seat<'_>, deps_left: u32, run_at: Option<Timestamp>) -> [Param<'static>; 7] {
+    let [epoch, attempt, crashes, refunds] = counters(seat.life);
+    [seat.id.into(), deps_left.into(), run_at.into(), epoch, attempt, crashes, refunds]
+}
+
+fn scheduled_row(seat: &Seat<'_>, run_at: Timestamp, wait: Wait) -> [Param<'static>; 7] {
+    let [epoch, attempt, crashes, refunds] = counters(seat.life);
+    [seat.id.into(), run_at.into(), wait.reason().name().into(), epoch, attempt, crashes, refunds]
+}
+
+fn ready_row<'a>(seat: &Seat<'a>) -> [Param<'a>; 7] {
+    let [epoch, attempt, crashes, refunds] = counters(seat.life);
+    let Place { queue, band, .. } = seat.place;
+    [queue.as_str().into(), (*band).into(), seat.id.into(), epoch, attempt, crashes, refunds]
+}
+
+fn running_row(seat: &Seat<'_>) -> [Param<'static>; 13] {
+    let [epoch, attempt, crashes, refunds] = counters(seat.life);
+    let (session, lease_until, deadline, started_at, cancel) = match seat.life.phase {
+        Phase::Running { session, lease_until, deadline, started_at, cancel } => {
+            (Some(session), Some(lease_until), deadline, Some(started_at), cancel)
+        }
+        // The table refuses it.
+        _ => (None, None, None, None, false),
+    };
     [
-        place.queue.as_str().into(),
-        place.band.into(),
-        id.into(),
-        epoch.into(),
-        attempt.into(),
-        crashes.into(),
-        refunds.into(),
+        seat.id.into(),
+        epoch,
+        attempt,
+        crashes,
+        refunds,
+        session.into(),
+        lease_until.into(),
+        deadline.into(),
+        started_at.into(),
+        cancel.into(),
+        0_i64.into(),
+        0_i64.into(),
+        seat.ties.bits().into(),
     ]
 }
 
-fn outcome_row<'a>(
-    id: TaskId,
-    life: &Life,
-    left: &Left<'a>,
-    error: Option<&'a str>,
-) -> Option<[Param<'a>; 13]> {
-    let Phase::Ended { state, reason, at } = life.phase else { return None };
-    let progress = if state == State::Succeeded { 100.0 } else { left.progress.unwrap_or_default() };
-    Some([
-        id.into(),
-        state.name().into(),
+fn outcome_row<'a>(seat: &Seat<'_>, left: &Left<'a>, error: Option<&'a str>) -> [Param<'a>; 13] {
+    let [epoch, attempt, _, refunds] = counters(seat.life);
+    let (state, reason, at) = match seat.life.phase {
+        Phase::Ended { state, reason, at } => (Some(state), reason, Some(at)),
+        // The table refuses it.
+        _ => (None, None, None),
+    };
+    let progress = if state == Some(State::Succeeded) { 100.0 } else { left.progress.unwrap_or_default() };
+    [
+        seat.id.into(),
+        state.map(State::name).into(),
         reason.map(Reason::name).into(),
-        life.epoch.into(),
-        life.attempt.into(),
-        life.refunds.into(),
+        epoch,
+        attempt,
+        refunds,
         left.run.map(|run| run.0).into(),
         left.run.map(|run| run.1).into(),
         at.into(),
@@ -156,5 +191,9 @@ fn outcome_row<'a>(
         left.detail.into(),
         left.note.and_then(|note| note.result.as_ref()).into(),
         error.into(),
-    ])
+    ]
+}
+
+fn counters(life: &Life) -> [Param<'static>; 4] {
+    [life.epoch, life.attempt, life.crashes, life.refunds].map(Param::from)
 }

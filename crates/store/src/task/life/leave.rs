@@ -80,6 +80,12 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// The statement up to the ids that takes its rows away.
+    fn delete(&self) -> (String, Vec<Param<'a>>) {
+        let (condition, given) = self.condition();
+        (format!("DELETE FROM {} WHERE {condition}", self.table()), given)
+    }
+
     /// The condition that goes before the ids.
     fn condition(&self) -> (&'static str, Vec<Param<'a>>) {
         match *self {
@@ -110,8 +116,7 @@ pub(crate) async fn leave(tx: &mut Tx, seats: &[Seat<'_>]) -> Result<()> {
         together.entry(Guard::of(seat)).or_default().push(seat.id);
     }
     for (guard, ids) in together {
-        let (condition, given) = guard.condition();
-        let sql = format!("DELETE FROM {} WHERE {condition}", guard.table());
+        let (sql, given) = guard.delete();
         let gone = tx.exec_in(&sql, &given, &ids).await?;
         all(gone, ids.len(), tx)?;
     }
@@ -170,5 +175,41 @@ pub(super) fn all(rows: u64, tasks: usize, tx: &Tx) -> Result<()> {
             Err(StoreError::Conflict("a task had moved on".into()))
         }
         _ => Err(StoreError::Sql(format!("{tasks} tasks stood {rows} times in their table"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taskloom_model::Timestamp;
+
+    use super::Guard;
+    use crate::sql::Param;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_tasks_leave_by_their_keys() {
+        let (epoch, now) = (0, Timestamp::MIN);
+        for guard in [
+            Guard::Blocked { deps_left: 1, epoch },
+            Guard::Scheduled { epoch },
+            Guard::Limited { place: 0, epoch },
+            Guard::Ready { queue: "default", band: 0, epoch },
+            Guard::Running { lease_until: now, cancel: false, ties: 0, epoch },
+            Guard::Ended { epoch },
+        ] {
+            let (sql, given) = guard.delete();
+            let values: Vec<String> = given.iter().map(literal).chain(vec![ID.to_owned(); 4]).collect();
+            // It refuses any way but an index.
+            let _ = crate::postgres::plan(&format!("{sql} IN (?, ?, ?, ?)"), &values.join(", ")).await;
+        }
+    }
+
+    const ID: &str = "'00000000-0000-0000-0000-000000000001'";
+
+    fn literal(param: &Param<'_>) -> String {
+        match param {
+            Param::Text(text) => format!("'{text}'"),
+            Param::Int(number) => number.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -34,23 +34,26 @@ pub(super) async fn release(
     Ok(())
 }
 
+/// Open edges of parents, up to their ids.
+const OPEN: &str = "SELECT parent_id, child_id, policy FROM edges WHERE is_open = 1 AND parent_id";
+/// The same.
+const CLOSE: &str = "UPDATE edges SET is_open = 0 WHERE is_open = 1 AND parent_id";
+
 /// The children of parents that ended, with what each end means to them, in the order of the ends.
 type Children = BTreeMap<TaskId, Vec<ParentEnd>>;
 
 /// Closes the open edges of parents that ended: each is satisfied or broken once.
 async fn close_edges(tx: &mut Tx, ended: &[(TaskId, State)]) -> Result<Children> {
     let parents: Vec<TaskId> = ended.iter().map(|(id, _)| *id).collect();
-    let sql = "SELECT parent_id, child_id, policy FROM edges WHERE is_open = 1 AND parent_id";
     let read =
         |row: &mut Row<'_>| Ok((row.next::<TaskId>()?, row.next::<TaskId>()?, row.word::<ParentPolicy>()?));
-    let mut edges = tx.rows_in(sql, &[], &parents, "", read).await?;
+    let mut edges = tx.rows_in(OPEN, &[], &parents, "", read).await?;
     let places: HashMap<TaskId, (usize, State)> =
         ended.iter().enumerate().map(|(place, (id, state))| (*id, (place, *state))).collect();
     edges.sort_by_key(|(parent, ..)| places.get(parent).map(|(place, _)| *place));
     let mut with_children: Vec<TaskId> = edges.iter().map(|(parent, ..)| *parent).collect();
     with_children.dedup();
-    let close = "UPDATE edges SET is_open = 0 WHERE is_open = 1 AND parent_id";
-    if tx.exec_in(close, &[], &with_children).await? != edges.len() as u64 {
+    if tx.exec_in(CLOSE, &[], &with_children).await? != edges.len() as u64 {
         return Err(StoreError::Conflict("a child had just given up a parent".into()));
     }
     let mut children = Children::new();
@@ -103,4 +106,16 @@ fn after_all(standing: &Standing, ends: &[ParentEnd], now: Timestamp) -> Option<
 /// What a parent's end means to a child with this policy.
 pub(crate) fn parent_end(state: State, policy: ParentPolicy) -> ParentEnd {
     if state == State::Succeeded { ParentEnd::Satisfied } else { ParentEnd::Broken(policy) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn edges_of_many_parents_are_found_by_their_keys() {
+        let ids = ["'00000000-0000-0000-0000-000000000001'"; 4].join(", ");
+        for sql in [super::OPEN, super::CLOSE] {
+            // It refuses any way but an index.
+            let _ = crate::postgres::plan(&format!("{sql} IN (?, ?, ?, ?)"), &ids).await;
+        }
+    }
 }

@@ -7,7 +7,7 @@ use taskloom_model::{Life, Phase, Timestamp};
 use super::{NewTask, postgres};
 use crate::error::Result;
 use crate::sql::Param;
-use crate::task::life::{Entering, Left, Place, Seat};
+use crate::task::life::{Entering, Left, Place, Seat, enter};
 use crate::tx::Tx;
 
 /// A task that is being written, with the life it begins.
@@ -24,15 +24,12 @@ pub(super) async fn write(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
         Tx::Postgres(pg) => {
             postgres::insert(pg, tasks).await?;
             // Those that are ready are so by the same statement.
-            enter(tx, tasks, |fresh| fresh.life.phase != Phase::Ready).await?;
+            enter_all(tx, tasks, |fresh| fresh.life.phase != Phase::Ready).await?;
         }
-        Tx::Sqlite(_) => {
-            insert_each(tx, tasks).await?;
-            enter(tx, tasks, |_| true).await?;
-        }
+        Tx::Sqlite(_) => insert_each(tx, tasks).await?,
         Tx::Mysql(_) => {
             insert_together(tx, tasks).await?;
-            enter(tx, tasks, |_| true).await?;
+            enter_all(tx, tasks, |_| true).await?;
         }
     }
     let mut tags: Vec<Param<'_>> = Vec::new();
@@ -57,6 +54,9 @@ async fn insert_each(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
     for fresh in tasks {
         let texts = Texts::of(fresh.task);
         tx.exec(&ONE, &task_row(fresh, &texts)).await?;
+        let Fresh { task, life, .. } = fresh;
+        let seat = Seat { id: task.id, place: &task.place(), life, ties: task.all_ties() };
+        enter(tx, seat, Left::default()).await?;
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ async fn insert_together(tx: &mut Tx, tasks: &[Fresh<'_>]) -> Result<()> {
 }
 
 /// Puts those of the tasks where they begin.
-async fn enter(tx: &mut Tx, tasks: &[Fresh<'_>], those: fn(&Fresh<'_>) -> bool) -> Result<()> {
+async fn enter_all(tx: &mut Tx, tasks: &[Fresh<'_>], those: fn(&Fresh<'_>) -> bool) -> Result<()> {
     let placed: Vec<(Place, &Fresh<'_>)> =
         tasks.iter().filter(|fresh| those(fresh)).map(|fresh| (fresh.task.place(), fresh)).collect();
     let mut entering = Entering::default();

@@ -137,8 +137,7 @@ impl Store {
 async fn cancel(tx: &mut Tx, ids: &[TaskId], force: bool, now: Timestamp) -> Result<Vec<Stepped>> {
     tx.exec_in("UPDATE edges SET is_open = 0 WHERE is_open = 1 AND child_id", &[], ids).await?;
     let mut steps = Vec::new();
-    let requests: Vec<Request> =
-        ids.iter().map(|id| Request::new(*id, Action::Cancel { force })).collect();
+    let requests: Vec<Request> = ids.iter().map(|id| Request::new(*id, Action::Cancel { force })).collect();
     // One that has just ended needs no cancelling.
     step_all(tx, &requests, now, &mut steps).await?;
     follow(tx, 0, now, &mut steps).await?;
