@@ -3,8 +3,12 @@
 use crate::links::resolve;
 use crate::markdown::{self, Block, Document};
 
-const PAIRS: [(&str, &str); 2] =
-    [("README.md", "README.zh-CN.md"), ("docs/quick-start.md", "docs/zh-CN/quick-start.md")];
+/// The README, and every page that has a translation.
+fn pairs() -> Vec<(String, String)> {
+    let pages = markdown::all().into_iter().filter(|page| page.starts_with("docs/zh-CN/"));
+    let pairs = pages.map(|page| (page.replace("zh-CN/", ""), page));
+    std::iter::once(("README.md".to_owned(), "README.zh-CN.md".to_owned())).chain(pairs).collect()
+}
 
 /// Code without what is said in a human language: comments, and drawings in `text` blocks stay as they are.
 fn code(block: &Block) -> String {
@@ -27,8 +31,10 @@ fn targets(document: &Document) -> Vec<String> {
 
 #[test]
 fn translations_mirror_their_originals() {
-    for (original, translation) in PAIRS {
-        let (one, other) = (markdown::read(original), markdown::read(translation));
+    let pairs = pairs();
+    assert!(pairs.len() > 10, "{pairs:?}");
+    for (original, translation) in pairs {
+        let (one, other) = (markdown::read(&original), markdown::read(&translation));
         let levels = |d: &Document| d.headings.iter().map(|h| h.0).collect::<Vec<_>>();
         assert_eq!(levels(&one), levels(&other), "headings of {original} and {translation}");
         let blocks = |d: &Document| d.blocks.iter().map(code).collect::<Vec<_>>();
