@@ -145,7 +145,9 @@ figures! {
     WorkflowFollow = "workflow_follow", "workflow: all nodes follow their root's end", "s";
     /// Until every node waits again.
     WorkflowRetry = "workflow_retry", "workflow: all of it runs again", "s";
-    /// Until every node is revoked.
+    /// From the claim of that one node, which succeeds, until all others are ready.
+    WorkflowRelease = "workflow_release", "workflow: all nodes are ready after their root", "s";
+    /// Until every node that is ready is revoked.
     WorkflowCancel = "workflow_cancel", "workflow: all of it is cancelled", "s";
     /// Ended tasks forgotten, of a history that is cut down to a tenth.
     PruneRate = "prune_rate", "history cut down: tasks forgotten", "tasks/s";

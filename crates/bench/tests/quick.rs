@@ -83,6 +83,7 @@ fn the_long_workloads_run_when_they_are_asked_for() {
         Figure::WorkflowSubmit,
         Figure::WorkflowFollow,
         Figure::WorkflowRetry,
+        Figure::WorkflowRelease,
         Figure::WorkflowCancel,
         Figure::PruneRate,
     ] {

@@ -8,6 +8,7 @@ use taskloom_protocol::{SubmitTask, SubmitWorkflow, Workflow};
 
 use super::Bench;
 use crate::BenchError;
+use crate::drainer::drain;
 use crate::error::expect;
 use crate::figure::Figure;
 use crate::probe::NOOP;
@@ -15,7 +16,8 @@ use crate::stack::create_admin;
 
 const ROOT: &str = "root";
 
-/// A root, and nodes that all wait for it: submitted, their root ends, they run again, and all is cancelled.
+/// A root, and nodes that all wait for it: submitted, their root is cancelled, they run again, it succeeds, and all that
+/// is ready then is cancelled.
 pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     let nodes = bench.sizes.nodes;
     let site = bench.fresh().await?;
@@ -41,9 +43,14 @@ pub(super) async fn run(bench: &mut Bench<'_>) -> Result<(), BenchError> {
     expect("tasks that run again", u64::from(nodes), again?.tasks)?;
     bench.recorder.add(Figure::WorkflowRetry, took.as_secs_f64());
 
+    bench.progress.step("its root succeeds, the others are ready");
+    let (released, took) = timed(drain(engine.store().clone(), 1)).await;
+    expect("roots", 1, u64::from(released?.tasks))?;
+    bench.recorder.add(Figure::WorkflowRelease, took.as_secs_f64());
+
     bench.progress.step("all of it is cancelled");
     let (cancelled, took) = timed(engine.cancel_workflow(&caller, made.id, false)).await;
-    expect("cancelled tasks", u64::from(nodes), cancelled?.tasks)?;
+    expect("cancelled tasks", u64::from(nodes) - 1, cancelled?.tasks)?;
     let left = look(&engine, &caller, &made.id).await?;
     if left.status != Status::Revoked {
         return Err(BenchError::Answer(format!("the workflow is {}", left.status)));

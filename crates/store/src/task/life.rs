@@ -2,6 +2,7 @@
 
 mod enter;
 mod leave;
+mod ready;
 
 use std::collections::HashMap;
 
@@ -13,6 +14,7 @@ use taskloom_protocol::Json;
 
 pub(crate) use enter::{Entering, INSERT_READY, Left, enter};
 pub(crate) use leave::{Seat, leave, update};
+pub(crate) use ready::{PLACES, at_places};
 
 use crate::error::{Result, StoreError};
 use crate::row::{Row, first};

@@ -11,7 +11,7 @@ use super::{CLAIM_BYTES, Candidate, ClaimSpec, Claims, PASSED_BY, Share};
 use crate::error::Result;
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life::{Entering, Left, NOWHERE, Seat};
+use crate::task::life::{Entering, Left, NOWHERE, PLACES, Seat, at_places};
 use crate::tx::Tx;
 
 /// Tasks whose arguments are read at once.
@@ -73,22 +73,6 @@ async fn hinted(tx: &mut Tx, spec: &ClaimSpec, queue: &str, counted: bool) -> Re
         found.extend(tx.rows(&sql, &params, read_head).await?);
     }
     Ok(found)
-}
-
-/// Places named in one statement.
-const PLACES: usize = 64;
-
-/// The condition for these places of a queue, the last repeated up to one of few lengths, so that few statements are
-/// prepared. Pairs are spelled out: MariaDB looks up none of `(band, id) IN (…)` by the key.
-fn at_places<'a>(queue: &'a str, places: &[(i64, TaskId)]) -> (String, Vec<Param<'a>>) {
-    let length = [1, 8, PLACES].into_iter().find(|n| *n >= places.len()).unwrap_or(places.len());
-    let mut params: Vec<Param<'a>> = vec![queue.into()];
-    for (band, id) in
-        places.iter().chain(std::iter::repeat_n(&places[places.len() - 1], length - places.len()))
-    {
-        params.extend::<[Param<'_>; 2]>([(*band).into(), (*id).into()]);
-    }
-    (format!("queue = ? AND ({})", vec!["band = ? AND id = ?"; length].join(" OR ")), params)
 }
 
 fn read_head(row: &mut Row<'_>) -> Result<Head> {

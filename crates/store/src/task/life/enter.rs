@@ -69,7 +69,7 @@ impl<'a> Entering<'a> {
                 self.blocked.extend(blocked_row(&seat, deps_left, run_at))
             }
             Phase::Scheduled { run_at, wait } => self.scheduled.extend(scheduled_row(&seat, run_at, wait)),
-            Phase::Limited(limit) => self.limited.entry(at_gate(&seat, limit)).or_default().push(seat.id),
+            Phase::Limited(limit) => self.limited.entry(at_gate(seat.life, limit)).or_default().push(seat.id),
             Phase::Ready => self.ready.extend(ready_row(&seat)),
             Phase::Running { .. } => self.running.extend(running_row(&seat)),
             Phase::Ended { .. } => self.ended.push((seat, left, left.error_text())),
@@ -99,7 +99,7 @@ pub(crate) async fn enter(tx: &mut Tx, seat: Seat<'_>, left: Left<'_>) -> Result
             tx.insert(&BLOCKED, &blocked_row(&seat, deps_left, run_at)).await
         }
         Phase::Scheduled { run_at, wait } => tx.insert(&SCHEDULED, &scheduled_row(&seat, run_at, wait)).await,
-        Phase::Limited(limit) => enter_limited(tx, at_gate(&seat, limit), &[seat.id]).await,
+        Phase::Limited(limit) => enter_limited(tx, at_gate(seat.life, limit), &[seat.id]).await,
         Phase::Ready => tx.insert(&READY, &ready_row(&seat)).await,
         Phase::Running { .. } => tx.insert(&RUNNING, &running_row(&seat)).await,
         Phase::Ended { .. } => {
@@ -109,21 +109,21 @@ pub(crate) async fn enter(tx: &mut Tx, seat: Seat<'_>, left: Left<'_>) -> Result
     }
 }
 
-/// Tasks that can be put at their gates together: the gate's place among those of a task, where they stand in line there,
-/// and their counters.
-type AtGate = (u32, i64, [u32; 4]);
+/// Tasks that can be put at their gates together: the gate's place among those of a task, and their counters.
+type AtGate = (u32, [u32; 4]);
 
-fn at_gate(seat: &Seat<'_>, limit: Limit) -> AtGate {
-    let Life { epoch, attempt, crashes, refunds, .. } = *seat.life;
-    (gate_place(limit), seat.place.band, [epoch, attempt, crashes, refunds])
+fn at_gate(life: &Life, limit: Limit) -> AtGate {
+    let Life { epoch, attempt, crashes, refunds, .. } = *life;
+    (gate_place(limit), [epoch, attempt, crashes, refunds])
 }
 
-/// Which of the task's gates it waits at says its kind.
-async fn enter_limited(tx: &mut Tx, (place, band, counters): AtGate, ids: &[TaskId]) -> Result<()> {
+/// Which of the task's gates it waits at says its kind; where it stands in line there, its row of `tasks`.
+async fn enter_limited(tx: &mut Tx, (place, counters): AtGate, ids: &[TaskId]) -> Result<()> {
     let sql = "INSERT INTO limited (gate, band, id, epoch, attempt, crashes, refunds)
-         SELECT gate, ?, task_id, ?, ?, ?, ? FROM task_gates WHERE place = ? AND task_id";
+         SELECT g.gate, t.band, t.id, ?, ?, ?, ? FROM task_gates g JOIN tasks t ON t.id = g.task_id
+         WHERE g.place = ? AND g.task_id";
     let [epoch, attempt, crashes, refunds] = counters;
-    let entered = tx.exec_in(sql, params![band, epoch, attempt, crashes, refunds, place], ids).await?;
+    let entered = tx.exec_in(sql, params![epoch, attempt, crashes, refunds, place], ids).await?;
     all(entered, ids.len(), tx)
 }
 

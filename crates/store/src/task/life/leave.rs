@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use taskloom_model::{Life, Phase, TaskId, Ties, Timestamp};
 
-use super::{Place, gate_place};
+use super::{Place, gate_place, ready};
 use crate::error::{Result, StoreError};
 use crate::sql::Param;
 use crate::tx::Tx;
@@ -24,7 +24,7 @@ pub(crate) struct Seat<'a> {
 
 /// What the rows of tasks that go together must still say.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Guard<'a> {
+enum Guard {
     Blocked {
         deps_left: u32,
         epoch: u32,
@@ -35,11 +35,6 @@ enum Guard<'a> {
     /// One that has just passed to the next gate would have meant another decision.
     Limited {
         place: u32,
-        epoch: u32,
-    },
-    Ready {
-        queue: &'a str,
-        band: i64,
         epoch: u32,
     },
     /// A heartbeat or a cancel since would have meant another decision, a new tie more to follow from it.
@@ -54,19 +49,20 @@ enum Guard<'a> {
     },
 }
 
-impl<'a> Guard<'a> {
-    fn of(seat: &Seat<'a>) -> Self {
+impl Guard {
+    /// For rows whose key is the task's id; those of `ready` have another.
+    fn of(seat: &Seat<'_>) -> Option<Self> {
         let epoch = seat.life.epoch;
-        match seat.life.phase {
+        Some(match seat.life.phase {
             Phase::Blocked { deps_left, .. } => Self::Blocked { deps_left, epoch },
             Phase::Scheduled { .. } => Self::Scheduled { epoch },
             Phase::Limited(limit) => Self::Limited { place: gate_place(limit), epoch },
-            Phase::Ready => Self::Ready { queue: &seat.place.queue, band: seat.place.band, epoch },
             Phase::Running { lease_until, cancel, .. } => {
                 Self::Running { lease_until, cancel, ties: seat.ties.bits(), epoch }
             }
             Phase::Ended { .. } => Self::Ended { epoch },
-        }
+            Phase::Ready => return None,
+        })
     }
 
     fn table(&self) -> &'static str {
@@ -74,20 +70,19 @@ impl<'a> Guard<'a> {
             Self::Blocked { .. } => "blocked",
             Self::Scheduled { .. } => "scheduled",
             Self::Limited { .. } => "limited",
-            Self::Ready { .. } => "ready",
             Self::Running { .. } => "running",
             Self::Ended { .. } => "outcomes",
         }
     }
 
     /// The statement up to the ids that takes its rows away.
-    fn delete(&self) -> (String, Vec<Param<'a>>) {
+    fn delete(&self) -> (String, Vec<Param<'static>>) {
         let (condition, given) = self.condition();
         (format!("DELETE FROM {} WHERE {condition}", self.table()), given)
     }
 
     /// The condition that goes before the ids.
-    fn condition(&self) -> (&'static str, Vec<Param<'a>>) {
+    fn condition(&self) -> (&'static str, Vec<Param<'static>>) {
         match *self {
             Self::Blocked { deps_left, epoch } => {
                 ("deps_left = ? AND epoch = ? AND id", vec![deps_left.into(), epoch.into()])
@@ -98,9 +93,6 @@ impl<'a> Guard<'a> {
                  AND epoch = ? AND id",
                 vec![place.into(), epoch.into()],
             ),
-            Self::Ready { queue, band, epoch } => {
-                ("queue = ? AND band = ? AND epoch = ? AND id", vec![queue.into(), band.into(), epoch.into()])
-            }
             Self::Running { lease_until, cancel, ties, epoch } => (
                 "lease_until = ? AND cancel = ? AND ties = ? AND epoch = ? AND id",
                 vec![lease_until.into(), cancel.into(), ties.into(), epoch.into()],
@@ -111,9 +103,18 @@ impl<'a> Guard<'a> {
 
 /// Takes tasks out of the tables of their phases, where they stand as their lives say.
 pub(crate) async fn leave(tx: &mut Tx, seats: &[Seat<'_>]) -> Result<()> {
-    let mut together: BTreeMap<Guard<'_>, Vec<TaskId>> = BTreeMap::new();
+    let mut together: BTreeMap<Guard, Vec<TaskId>> = BTreeMap::new();
+    let mut ready: BTreeMap<(&str, u32), Vec<(i64, TaskId)>> = BTreeMap::new();
     for seat in seats {
-        together.entry(Guard::of(seat)).or_default().push(seat.id);
+        let Seat { id, place, life, .. } = *seat;
+        match Guard::of(seat) {
+            Some(guard) => together.entry(guard).or_default().push(id),
+            None => ready.entry((&place.queue, life.epoch)).or_default().push((place.band, id)),
+        }
+    }
+    for ((queue, epoch), places) in ready {
+        let gone = ready::leave(tx, queue, epoch, &places).await?;
+        all(gone, places.len(), tx)?;
     }
     for (guard, ids) in together {
         let (sql, given) = guard.delete();
@@ -135,7 +136,7 @@ impl Change {
         match life.phase {
             Phase::Blocked { deps_left, run_at } => Ok(Self::Blocked { deps_left, run_at }),
             Phase::Running { lease_until, cancel, .. } => Ok(Self::Running { lease_until, cancel }),
-            _ => Err(StoreError::Sql("a step within a phase that has none".into())),
+            _ => Err(no_such_change()),
         }
     }
 
@@ -151,11 +152,16 @@ impl Change {
     }
 }
 
+fn no_such_change() -> StoreError {
+    StoreError::Sql("a step within a phase that has none".into())
+}
+
 /// Writes what changed within the phases of tasks: where they stand, and their lives now.
 pub(crate) async fn update(tx: &mut Tx, seats: &[(Seat<'_>, Life)]) -> Result<()> {
-    let mut together: BTreeMap<(Guard<'_>, Change), Vec<TaskId>> = BTreeMap::new();
+    let mut together: BTreeMap<(Guard, Change), Vec<TaskId>> = BTreeMap::new();
     for (seat, after) in seats {
-        together.entry((Guard::of(seat), Change::to(after)?)).or_default().push(seat.id);
+        let guard = Guard::of(seat).ok_or_else(no_such_change)?;
+        together.entry((guard, Change::to(after)?)).or_default().push(seat.id);
     }
     for ((guard, change), ids) in together {
         let ((assignment, mut given), (condition, guards)) = (change.assignment(), guard.condition());
@@ -192,7 +198,6 @@ mod tests {
             Guard::Blocked { deps_left: 1, epoch },
             Guard::Scheduled { epoch },
             Guard::Limited { place: 0, epoch },
-            Guard::Ready { queue: "default", band: 0, epoch },
             Guard::Running { lease_until: now, cancel: false, ties: 0, epoch },
             Guard::Ended { epoch },
         ] {
@@ -207,7 +212,6 @@ mod tests {
 
     fn literal(param: &Param<'_>) -> String {
         match param {
-            Param::Text(text) => format!("'{text}'"),
             Param::Int(number) => number.to_string(),
             other => panic!("{other:?}"),
         }
