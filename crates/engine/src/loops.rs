@@ -16,6 +16,8 @@ const LEAST: Duration = Duration::from_millis(1);
 pub(crate) const PASS: u32 = 500;
 /// Gates that one pass opens at most.
 const GATES: u32 = 100;
+/// How often it looks for workflows whose cancel was left half done.
+const LOOK_FOR_CANCELS: Duration = Duration::from_secs(5);
 /// How long a loop may sleep although nothing is known to be due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -28,6 +30,7 @@ impl Engine {
         tracker.spawn(run("expire", self.clone(), shutdown.clone(), Engine::expire_pass));
         tracker.spawn(run("fire", self.clone(), shutdown.clone(), Engine::fire_pass));
         tracker.spawn(run("prune", self.clone(), shutdown.clone(), Engine::prune_pass));
+        tracker.spawn(run("cancel", self.clone(), shutdown.clone(), Engine::cancel_pass));
         tracker.spawn(self.clone().reap_loop(shutdown.clone()));
         tracker.spawn(self.clone().expand_loop(shutdown.clone()));
         tracker
@@ -123,6 +126,11 @@ impl Engine {
         // A schedule made or changed meanwhile may be due sooner.
         let _ = tokio::time::timeout(sleep, self.inner.schedule_bell.notified()).await;
         Ok(Duration::ZERO)
+    }
+
+    async fn cancel_pass(self) -> Result<Duration, EngineError> {
+        self.finish_cancels().await?;
+        Ok(LOOK_FOR_CANCELS)
     }
 
     async fn expire_pass(self) -> Result<Duration, EngineError> {

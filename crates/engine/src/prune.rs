@@ -1,5 +1,6 @@
 //! T13: forgetting what is past its retention, oldest first, in bounded steps.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -86,11 +87,16 @@ impl Engine {
         }
         let Some(until) = self.cut(state).await? else { return Ok((0, false)) };
         let (mut forgotten, mut place, mut step) = (0, self.inner.prune_floors.get(index), STEP);
+        // The first that is past its time, but needed: it is looked at again.
+        let mut kept: Option<EndPlace> = None;
         while forgotten < room {
             let (due, next) = self.inner.store.task_ended(state, place, until, step).await?;
             step = if due.is_empty() { STRIDE } else { STEP };
+            let needed = self.needed(&due).await?;
+            let (needed, due): (Vec<EndPlace>, _) = due.into_iter().partition(|(_, id)| needed.contains(id));
+            kept = kept.or(needed.first().copied());
             forgotten += self.forget_all(due).await?;
-            self.inner.prune_floors.raise(index, next.unwrap_or(until));
+            self.inner.prune_floors.raise(index, kept.or(next).unwrap_or(until));
             match next {
                 Some(next) => place = next,
                 None => return Ok((forgotten, false)),
@@ -98,6 +104,13 @@ impl Engine {
             tokio::task::yield_now().await;
         }
         Ok((forgotten, true))
+    }
+
+    async fn needed(&self, due: &[EndPlace]) -> Result<HashSet<TaskId>, EngineError> {
+        if due.is_empty() {
+            return Ok(HashSet::new());
+        }
+        Ok(self.inner.store.task_needed(due.iter().map(|(_, id)| *id).collect()).await?)
     }
 
     /// Forgets what users deleted long enough ago. One whose worker has not stopped yet is left for the next time.

@@ -19,6 +19,8 @@ use crate::{Caller, Engine, EngineError};
 
 /// Tasks cancelled in one transaction.
 const TOGETHER: u32 = 200;
+/// Cancels that one pass takes over.
+const CANCELS: u32 = 10;
 /// Attempts of a map: only the loss of the engine's process ends one, and three of those end it for good.
 const MAP_ATTEMPTS: u32 = 10;
 
@@ -185,7 +187,7 @@ impl Engine {
         if known.counts.pending + known.counts.running == 0 {
             return Err(taskloom_model::Refusal::Terminal.into());
         }
-        if !self.inner.store.workflow_close(id, caller.held_to(), self.now()).await? {
+        if !self.inner.store.workflow_close(id, caller.held_to(), force, self.now()).await? {
             return Err(EngineError::NoWorkflow);
         }
         // A client that hangs up does not stop it half-way.
@@ -193,6 +195,16 @@ impl Engine {
         let tasks = tasks.map_err(|error| EngineError::Io(std::io::Error::other(error)))??;
         let message = "workflow cancelled; what runs is told to stop";
         self.verdict(caller, id, message, tasks).await
+    }
+
+    /// Goes on with cancels that were left half done, because the process that was at it is gone. Gives how many tasks.
+    pub async fn finish_cancels(&self) -> Result<u64, EngineError> {
+        let mut tasks = 0;
+        for (id, force) in self.inner.store.workflow_cancels_left(self.now(), CANCELS).await? {
+            tracing::warn!(workflow = %id, "goes on cancelling");
+            tasks += self.clone().cancel_members(id, force).await?;
+        }
+        Ok(tasks)
     }
 
     /// T6 for every live task of a workflow, in bounded steps. Gives how many.

@@ -65,6 +65,32 @@ async fn each_status_is_kept_by_its_own_age_and_count() {
 }
 
 #[tokio::test]
+async fn what_somebody_still_needs_is_kept_beyond_its_time() {
+    let lab = Lab::with(|config| {
+        config.keep.succeeded = Keep { age: Some(Duration::from_secs(60)), count: None };
+    });
+    let worker = lab.worker(&["default"]).await;
+    // Two parents; a child waits for the second, and may read the first one's result.
+    let parents = [lab.submit(task()).await.id, lab.submit(task()).await.id];
+    let child = lab.submit(SubmitTask { depends_on: parents.to_vec(), ..task() }).await;
+    let graph = taskloom_protocol::SubmitWorkflow::new("w").node("a", task()).node_after("b", task(), ["a"]);
+    let workflow =
+        lab.engine.submit_workflow(&ALICE, graph.node_after("c", task(), ["b"]), None).await.unwrap();
+    let (first, a) = (parents[0], *workflow.tasks.get("a").unwrap());
+    for claimed in lab.claim(worker, 10).await.iter().filter(|claimed| claimed.id != parents[1]) {
+        assert!(lab.finish(worker, claimed, success()).await);
+    }
+    lab.advance(7_200);
+    assert_eq!(lab.engine.prune_dry().await.unwrap().tasks.succeeded, 2);
+    assert_eq!(lab.engine.prune().await.unwrap(), 0);
+    assert!(lab.engine.get(&ALICE, first).await.is_ok() && lab.engine.get(&ALICE, a).await.is_ok());
+    lab.engine.cancel(&ALICE, child.id, false).await.unwrap();
+    lab.engine.cancel_workflow(&ALICE, workflow.id, false).await.unwrap();
+    assert_eq!(lab.engine.prune().await.unwrap(), 2, "nobody needs them any more");
+    assert_eq!(lab.engine.store().check().await.unwrap(), vec![]);
+}
+
+#[tokio::test]
 async fn what_a_user_deleted_is_gone_after_a_time_of_its_own() {
     let lab = Lab::with(|config| config.keep.deleted = Duration::from_secs(600));
     let (gone, runs) = (lab.submit(task()).await, lab.submit(task()).await);

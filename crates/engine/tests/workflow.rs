@@ -309,6 +309,56 @@ async fn a_cancelled_workflow_ends_and_nothing_joins_it() {
 }
 
 #[tokio::test]
+async fn a_cancel_that_was_cut_off_is_finished_by_whoever_looks() {
+    let nodes: Vec<Value> = (0..450).map(|n| json!({"key": format!("n{n}"), "task": "demo.echo"})).collect();
+    let run = Run::new(json!(nodes)).await;
+    let (engine, id) = (&run.lab.engine, run.made.id);
+    // The process that began dies after a page.
+    let store = engine.store();
+    assert!(store.workflow_close(id, None, false, run.lab.now()).await.unwrap());
+    let page = store.workflow_cancel_some(id, None, false, run.lab.now(), 200).await.unwrap();
+    assert!(page.1.is_some());
+    assert_eq!(engine.finish_cancels().await.unwrap(), 0, "somebody may still be at it");
+    run.lab.advance(16);
+    assert_eq!(engine.finish_cancels().await.unwrap(), 250);
+    assert_eq!((run.get().await.status, run.get().await.counts.revoked), (Status::Revoked, 450));
+    run.lab.advance(60);
+    assert_eq!(engine.finish_cancels().await.unwrap(), 0);
+    // Whoever retries takes the cancel back, also one that is not finished.
+    engine.retry_workflow(&ALICE, id, None).await.unwrap();
+    assert!(store.workflow_close(id, None, false, run.lab.now()).await.unwrap());
+    let page = store.workflow_cancel_some(id, None, false, run.lab.now(), 200).await.unwrap();
+    engine.retry_workflow(&ALICE, id, None).await.unwrap();
+    let next = store.workflow_cancel_some(id, page.1, false, run.lab.now(), 200).await.unwrap();
+    assert!(next.0.is_empty() && next.1.is_none());
+    run.lab.advance(60);
+    assert_eq!(engine.finish_cancels().await.unwrap(), 0);
+    assert_eq!(run.get().await.counts.pending, 450);
+}
+
+#[tokio::test]
+async fn who_only_follows_a_parent_that_was_put_away_stays() {
+    let run = Run::new(json!([
+        {"key": "a", "task": "demo.echo"},
+        {"key": "b", "task": "demo.echo", "args": [{"$result": "a"}]},
+        {"key": "c", "task": "demo.echo", "depends_on": ["b"]},
+        {"key": "d", "task": "demo.echo", "depends_on": ["a"], "on_parent_failure": "continue"},
+    ]))
+    .await;
+    let engine = &run.lab.engine;
+    run.run("a", fatal()).await;
+    run.run("d", fatal()).await;
+    engine.delete(&ALICE, run.id("a")).await.unwrap();
+    let verdict = engine.retry_workflow(&ALICE, run.made.id, None).await.unwrap();
+    assert_eq!(verdict.tasks, 1);
+    run.run("d", answer(&json!(1))).await;
+    assert!(matches!(
+        engine.retry_workflow(&ALICE, run.made.id, None).await,
+        Err(EngineError::NothingToRetry)
+    ));
+}
+
+#[tokio::test]
 async fn a_retry_runs_what_failed_and_what_waits_for_it() {
     let run = Run::new(json!([
         {"key": "a", "task": "demo.echo"},

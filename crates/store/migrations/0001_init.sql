@@ -162,6 +162,14 @@ CREATE TABLE workflows (
 );
 CREATE INDEX workflows_by_user ON workflows (user_id, id);
 
+-- Workflows of which somebody cancels the tasks, page by page; whoever finds one after that time goes on.
+CREATE TABLE cancelling (
+    workflow_id {uuid} NOT NULL PRIMARY KEY,
+    is_forced {small} NOT NULL,
+    resume_at {int} NOT NULL
+) {clustered};
+CREATE INDEX cancelling_by_time ON cancelling (resume_at);
+
 -- The tasks of a workflow: its nodes have a key, the children of a map its key and their place, and those that handlers
 -- submitted neither.
 CREATE TABLE workflow_tasks (

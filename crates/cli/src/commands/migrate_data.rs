@@ -42,6 +42,11 @@ impl MigrateData {
         if from.to_string() == to.to_string() {
             return Err(CliError::usage("--from and --to name the same database"));
         }
+        if let StoreOptions::Sqlite { path, .. } = &from
+            && !path.exists()
+        {
+            return Err(CliError::failed(format!("--from: there is no file {}", path.display())));
+        }
         // A server that holds a file would write to it meanwhile.
         let _held = [lock(&from)?, lock(&to)?];
         super::runtime()?.block_on(self.transfer(&from, &to, out))
@@ -106,8 +111,12 @@ async fn refuse_live(source: &Store) -> Result<(), CliError> {
 fn failed(what: &str, error: &StoreError) -> CliError {
     let wrong = CliError::failed(format!("{what}: {error}"));
     match error {
-        StoreError::NotEmpty(_) => wrong.hint("the target has to be a new, empty database"),
-        StoreError::Differs(_) => wrong.hint("stop whatever writes, then start anew with an empty target"),
+        StoreError::NotEmpty(_) => wrong.hint(
+            "the target has to be a new, empty database; a transfer that was finished before need not be run again",
+        ),
+        StoreError::Differs(_) => wrong.hint(
+            "something writes to one of the two, or the copy was changed: stop it, and start anew with an empty target",
+        ),
         _ => wrong,
     }
 }
@@ -130,6 +139,7 @@ fn tell_plan(plan: &[TableRows], resumed: bool, out: Output) {
     table.lines(out).into_iter().for_each(|line| out.line(line));
     let what = if resumed { "a dry run of a transfer that was broken off" } else { "a dry run" };
     out.note(format!("{what}: nothing was copied; add --yes to copy"));
+    out.note("a server leaves no trace in a database: see yourself that none runs on either");
 }
 
 fn bar(out: Output) -> ProgressBar {

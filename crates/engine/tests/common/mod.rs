@@ -96,6 +96,10 @@ impl Lab {
         self.engine.clock().now()
     }
 
+    pub(crate) fn now(&self) -> taskloom_model::Timestamp {
+        self.engine.clock().now()
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }

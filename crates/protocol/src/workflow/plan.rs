@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::value::RawValue;
 use taskloom_model::{Dag, DagError, Node};
 use uuid::Uuid;
 
@@ -116,6 +117,10 @@ impl WorkflowNode {
         } else if !map.over.get().starts_with(['[', '{']) {
             let rule = "a list, or {\"$result\": …} that gives one";
             errors.push(FieldError::body("map.over", "wrong_type", rule));
+        } else if serde_json::from_str::<Vec<&RawValue>>(map.over.get()).is_ok_and(|l| l.len() > limits.batch)
+        {
+            let rule = format!("a list of at most {} elements", limits.batch);
+            errors.push(FieldError::body("map.over", "too_long", rule));
         }
     }
 

@@ -24,6 +24,7 @@ const CACHED_STATEMENTS: usize = 256;
 
 /// Opens the file for writing, creating it if missing.
 pub(crate) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Connection> {
+    create_private(path);
     let connection = Connection::open(path)?;
     prepare(&connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -33,6 +34,16 @@ pub(crate) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Conne
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     Ok(connection)
+}
+
+/// A new file is its owner's alone, since it holds hashes of passwords; SQLite makes its log and index like it.
+fn create_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // One that exists stays as it is; why one cannot be made SQLite says better.
+    let _ = options.open(path);
 }
 
 /// Opens the file for reading.

@@ -1,13 +1,14 @@
 //! T13: what is forgotten, found by the order in which tasks ended.
 
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use taskloom_model::{Action, State, TaskId, Timestamp};
+use taskloom_model::{Action, State, TaskId, Timestamp, WorkflowId};
 
 use super::step::Stepped;
 use crate::Store;
 use crate::error::Result;
-use crate::row::Row;
+use crate::row::{Row, first};
 use crate::sql::params;
 use crate::tx::Tx;
 
@@ -130,6 +131,12 @@ impl Store {
         .await
     }
 
+    /// Those of these ended tasks that somebody still needs: a task that waits for it and may read its result, or its
+    /// workflow, in which some task has not ended.
+    pub async fn task_needed(&self, ids: Vec<TaskId>) -> Result<HashSet<TaskId>> {
+        self.scan(move |tx| Box::pin(async move { needed(tx, &ids).await })).await
+    }
+
     /// T13: forgets these tasks, with all that belongs to them, unless they live again since: then they ended later than
     /// was seen.
     pub async fn task_forget(&self, ended: Vec<EndPlace>, now: Timestamp) -> Result<Vec<Stepped>> {
@@ -142,4 +149,24 @@ impl Store {
         };
         self.step_each(ids, action, now).await
     }
+}
+
+async fn needed(tx: &mut Tx, ids: &[TaskId]) -> Result<HashSet<TaskId>> {
+    let sql = "SELECT e.parent_id FROM edges e LEFT JOIN outcomes o ON o.id = e.child_id
+         WHERE o.id IS NULL AND e.parent_id";
+    let mut needed: HashSet<TaskId> = tx.rows_in(sql, &[], ids, "", first).await?.into_iter().collect();
+    let sql = "SELECT workflow_id, id FROM tasks WHERE workflow_id IS NOT NULL AND id";
+    let mut workflows: BTreeMap<WorkflowId, Vec<TaskId>> = BTreeMap::new();
+    for (workflow, id) in tx.rows_in(sql, &[], ids, "", |row| Ok((row.next()?, row.next()?))).await? {
+        workflows.entry(workflow).or_default().push(id);
+    }
+    for (workflow, tasks) in workflows {
+        let sql =
+            "SELECT count(*) FROM (SELECT 1 FROM workflow_tasks w LEFT JOIN outcomes o ON o.id = w.task_id
+             WHERE w.workflow_id = ? AND o.id IS NULL LIMIT 1) live";
+        if tx.number(sql, params![workflow]).await? > 0 {
+            needed.extend(tasks);
+        }
+    }
+    Ok(needed)
 }

@@ -218,7 +218,7 @@ async fn a_spawn_needs_the_lease_and_an_open_workflow(home: Home) {
         assert!(matches!(refused, Spawning::LeaseLost), "{refused:?}");
     }
     let id = workflow.workflow.id;
-    assert!(store.workflow_close(id, Some(ALICE), at(4)).await.unwrap());
+    assert!(store.workflow_close(id, Some(ALICE), false, at(4)).await.unwrap());
     let refused = store.task_spawn(worker(1), parent, child()).await.unwrap();
     assert!(matches!(refused, Spawning::Cancelled), "{refused:?}");
     let (mut before, mut steps) = (None, 0);
@@ -298,7 +298,7 @@ async fn a_workflow_of_ten_thousand_nodes(home: Home) {
     eprintln!("read in {:?}", start.elapsed());
     assert_eq!((found.counts.pending, found.tasks.unwrap().0.len()), (10_000, 10_000));
     let start = std::time::Instant::now();
-    assert!(store.workflow_close(workflow.workflow.id, None, at(4)).await.unwrap());
+    assert!(store.workflow_close(workflow.workflow.id, None, false, at(4)).await.unwrap());
     let (mut before, mut steps) = (None, 0);
     loop {
         let (some, next) =

@@ -21,6 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const CONNECT_AT_MOST: Duration = Duration::from_secs(2);
 /// A connection that is lost sooner does not count as one: the pauses grow on.
 const LASTED: Duration = Duration::from_secs(1);
+/// What is written to see whether Redis takes it lasts so long.
+const PROBE_LASTS_MS: u32 = 60_000;
 const PAUSE_MS_FIRST: u64 = 50;
 const PAUSE_MS_AT_MOST: u64 = 500;
 
@@ -90,12 +92,12 @@ async fn open(shared: &Shared, push: Arc<dyn AsyncPushSender>) -> RedisResult<Co
 }
 
 /// Asks whether Redis is there, in a cluster every master, and whether it takes writes: a server that has become a replica,
-/// or a cluster that lacks a part, also answers a PING.
+/// one whose memory is full, or a cluster that lacks a part also answers a PING.
 async fn look(shared: &Shared, connection: &Connection) -> RedisResult<()> {
-    let (ping, mut delete) = (redis::cmd("PING"), redis::cmd("DEL"));
-    delete.arg(shared.keys.probe());
+    let (ping, mut write) = (redis::cmd("PING"), redis::cmd("SET"));
+    write.arg(shared.keys.probe()).arg(1).arg("PX").arg(PROBE_LASTS_MS);
     let (mut one, mut two) = (connection.clone(), connection.clone());
-    tokio::try_join!(ping.exec_async(&mut one), delete.exec_async(&mut two)).map(|_| ())
+    tokio::try_join!(ping.exec_async(&mut one), write.exec_async(&mut two)).map(|_| ())
 }
 
 /// Comes back when the connection is lost.

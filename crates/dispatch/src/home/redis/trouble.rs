@@ -13,7 +13,7 @@ pub(super) fn describe(error: &RedisError) -> &'static str {
         ErrorKind::MasterNameNotFoundBySentinel => "the sentinels do not know this master of Redis",
         _ if error.is_timeout() => "Redis does not answer in time",
         ErrorKind::Io if is_tls(error) => {
-            "the TLS connection to Redis failed: its certificate is not trusted"
+            "the TLS connection to Redis failed: its certificate is not trusted, or names another host"
         }
         ErrorKind::Io => "Redis cannot be reached",
         _ => "Redis answered with an error",

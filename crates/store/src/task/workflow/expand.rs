@@ -63,11 +63,12 @@ impl Store {
 async fn expand(tx: &mut Tx, expansion: &Expansion) -> Result<Expanded> {
     let Expansion { session, task, children, result, now } = expansion;
     let mut steps = Vec::new();
+    // The workflow before its tasks: everybody locks them in this order.
+    let Some((workflow, node)) = place(tx, task.id).await? else { return Ok(Expanded::Lost) };
+    let is_open = Head::lock(tx, workflow, None).await?.is_some_and(|head| head.cancelled_at.is_none());
     if !still_holds(tx, *session, *task).await? {
         return Ok(Expanded::Lost);
     }
-    let Some((workflow, node)) = place(tx, task.id).await? else { return Ok(Expanded::Lost) };
-    let is_open = Head::lock(tx, workflow, None).await?.is_some_and(|head| head.cancelled_at.is_none());
     let is_cancelled = load(tx, task.id)
         .await?
         .is_some_and(|standing| matches!(standing.life.phase, Phase::Running { cancel: true, .. }));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use taskloom_model::{Action, State, Status, TaskId, Timestamp, UserId, WorkflowId};
+use taskloom_model::{State, Status, Timestamp, UserId, WorkflowId};
 use taskloom_protocol::Workflow;
 
 use super::members::Sum;
@@ -11,11 +11,7 @@ use crate::Store;
 use crate::error::Result;
 use crate::row::{Row, first};
 use crate::sql::{Sql, params};
-use crate::task::step::{Request, Stepped, follow, step_all};
 use crate::tx::Tx;
-
-/// Tasks cancelled in one transaction across a network.
-const TOGETHER: usize = 100;
 
 /// Where each task of some workflows stands, added up. What was skipped counts as done.
 const SUMS: &str = "
@@ -59,56 +55,6 @@ impl Store {
         .await
     }
 
-    /// Says that a workflow is cancelled: nothing joins it from now on. False if it does not exist for this user.
-    pub async fn workflow_close(
-        &self,
-        id: WorkflowId,
-        owner: Option<UserId>,
-        now: Timestamp,
-    ) -> Result<bool> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                if Head::lock(tx, id, owner).await?.is_none() {
-                    return Ok(false);
-                }
-                tx.exec("UPDATE workflows SET cancelled_at = ? WHERE id = ?", params![now, id]).await?;
-                Ok(true)
-            })
-        })
-        .await
-    }
-
-    /// T6 for up to `limit` tasks of a workflow with ids below `before`, the last first: what depends on others is
-    /// revoked before they are. Gives the steps and where to go on.
-    pub async fn workflow_cancel_some(
-        &self,
-        id: WorkflowId,
-        before: Option<TaskId>,
-        force: bool,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<(Vec<Stepped>, Option<TaskId>)> {
-        let before = before.unwrap_or(uuid::Uuid::max());
-        let live = self
-            .point(move |tx| {
-                Box::pin(async move {
-                    let sql = "SELECT w.task_id FROM workflow_tasks w LEFT JOIN outcomes o ON o.id = w.task_id
-                         WHERE w.workflow_id = ? AND w.task_id < ? AND o.id IS NULL ORDER BY w.task_id DESC LIMIT ?";
-                    tx.rows(sql, params![id, before, limit], first::<TaskId>).await
-                })
-            })
-            .await?;
-        let next = live.last().copied().filter(|_| live.len() >= limit as usize);
-        let mut steps = Vec::new();
-        let together = if self.is_exclusive() { usize::MAX } else { TOGETHER };
-        for some in live.chunks(together.min(live.len()).max(1)) {
-            let some = some.to_vec();
-            let taken = self.write(move |tx| Box::pin(async move { cancel(tx, &some, force, now).await }));
-            steps.extend(taken.await?);
-        }
-        Ok((steps, next))
-    }
-
     /// Forgets up to `limit` workflows submitted before then of which no task is left. Gives whether there may be more.
     pub async fn workflow_prune(&self, before: Timestamp, limit: u32) -> Result<bool> {
         let gone = self
@@ -130,18 +76,6 @@ impl Store {
         .await?;
         Ok(more)
     }
-}
-
-/// Cancels tasks. Those among them that wait for parents are revoked in this very transaction and wait for nobody any more:
-/// so their parents need not look for them one by one.
-async fn cancel(tx: &mut Tx, ids: &[TaskId], force: bool, now: Timestamp) -> Result<Vec<Stepped>> {
-    tx.exec_in("UPDATE edges SET is_open = 0 WHERE is_open = 1 AND child_id", &[], ids).await?;
-    let mut steps = Vec::new();
-    let requests: Vec<Request> = ids.iter().map(|id| Request::new(*id, Action::Cancel { force })).collect();
-    // One that has just ended needs no cancelling.
-    step_all(tx, &requests, now, &mut steps).await?;
-    follow(tx, 0, now, &mut steps).await?;
-    Ok(steps)
 }
 
 async fn sum_up(tx: &mut Tx, heads: Vec<Head>) -> Result<Vec<Workflow>> {

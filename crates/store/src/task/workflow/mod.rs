@@ -1,5 +1,6 @@
 //! Workflows: tasks that came together, and what joins them on the way.
 
+mod cancel;
 mod expand;
 mod inputs;
 mod list;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use taskloom_model::{Action, Reason, State, TaskId, Timestamp, UserId, WorkflowId};
+use taskloom_model::{Action, ParentPolicy, Reason, State, TaskId, Timestamp, UserId, WorkflowId};
 
 use super::Head;
 use super::expand::more_parents;
@@ -69,12 +69,14 @@ async fn retry(
     let gone: Vec<TaskId> = plan.gone.iter().copied().collect();
     tx.exec_in("DELETE FROM workflow_tasks WHERE workflow_id = ? AND task_id", params![id], &gone).await?;
     tx.exec_in("DELETE FROM edges WHERE parent_id", &[], &gone).await?;
+    tx.exec_in("UPDATE tasks SET workflow_id = NULL WHERE id", &[], &gone).await?;
     plan.leave_out_replaced(tx, now).await?;
     let mut steps = Vec::new();
     plan.run_again(tx, now, &mut steps).await?;
     plan.wait_again(tx, now, &mut steps).await?;
     follow(tx, 0, now, &mut steps).await?;
     tx.exec("UPDATE workflows SET cancelled_at = NULL WHERE id = ?", params![id]).await?;
+    super::cancel::reopen(tx, id).await?;
     Ok(Ok((plan.again.len() as u64, steps)))
 }
 
@@ -83,13 +85,14 @@ struct Edge {
     child: TaskId,
     parent: TaskId,
     is_open: bool,
+    policy: ParentPolicy,
 }
 
 async fn edges(tx: &mut Tx, id: WorkflowId) -> Result<Vec<Edge>> {
-    let sql = "SELECT e.child_id, e.parent_id, e.is_open FROM workflow_tasks w JOIN edges e ON e.child_id = w.task_id
+    let sql = "SELECT e.child_id, e.parent_id, e.is_open, e.policy FROM workflow_tasks w JOIN edges e ON e.child_id = w.task_id
          WHERE w.workflow_id = ?";
     tx.rows(sql, params![id], |row| {
-        Ok(Edge { child: row.next()?, parent: row.next()?, is_open: row.next()? })
+        Ok(Edge { child: row.next()?, parent: row.next()?, is_open: row.next()?, policy: row.word()? })
     })
     .await
 }
@@ -112,7 +115,11 @@ impl Plan {
         from: Option<&str>,
     ) -> std::result::Result<Self, RetryRefused> {
         let mut again: HashSet<TaskId> = match from {
-            None => members.iter().filter(|m| failed(m)).map(|m| m.id).collect(),
+            None => {
+                let mut again = members.iter().filter(|m| failed(m)).map(|m| m.id).collect();
+                leave_out_hopeless(&mut again, &states_of(&members), &edges);
+                again
+            }
             Some(key) => {
                 let is_it = |m: &&Member| m.item.is_none() && m.node.as_deref() == Some(key);
                 let node = members.iter().find(is_it).ok_or(RetryRefused::UnknownNode)?;
@@ -134,9 +141,9 @@ impl Plan {
                 return Err(RetryRefused::StillLives { id, node, state });
             }
         }
-        let states = members.iter().map(|m| (m.id, m.state)).collect();
+        let states = states_of(&members);
         let mut waits: HashMap<TaskId, Vec<(TaskId, bool)>> = HashMap::new();
-        for Edge { child, parent, is_open } in edges {
+        for Edge { child, parent, is_open, .. } in edges {
             if !gone.contains(&parent) {
                 waits.entry(child).or_default().push((parent, is_open));
             }
@@ -241,6 +248,24 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+fn states_of(members: &[Member]) -> HashMap<TaskId, State> {
+    members.iter().map(|member| (member.id, member.state)).collect()
+}
+
+/// Who would only follow a parent again that has failed and does not run again, because its user has put it away.
+fn leave_out_hopeless(again: &mut HashSet<TaskId>, states: &HashMap<TaskId, State>, edges: &[Edge]) {
+    let mut found = true;
+    while found {
+        found = false;
+        for edge in edges.iter().filter(|edge| edge.policy != ParentPolicy::Run) {
+            let failed = matches!(states.get(&edge.parent), Some(State::Failed | State::Revoked));
+            if failed && !again.contains(&edge.parent) {
+                found |= again.remove(&edge.child);
+            }
+        }
     }
 }
 

@@ -51,13 +51,18 @@ async fn spawn(
     parent: TaskRef,
     submission: &Submission,
 ) -> Result<Spawning> {
+    // The workflow before its tasks: everybody locks them in this order.
+    let workflow = submission.tasks.iter().find_map(|task| task.workflow_id);
+    let is_closed = match workflow {
+        Some(workflow) => {
+            Head::lock(tx, workflow, None).await?.is_none_or(|head| head.cancelled_at.is_some())
+        }
+        None => false,
+    };
     if !still_holds(tx, session, parent).await? {
         return Ok(Spawning::LeaseLost);
     }
-    let workflow = submission.tasks.iter().find_map(|task| task.workflow_id);
-    if let Some(workflow) = workflow
-        && Head::lock(tx, workflow, None).await?.is_none_or(|head| head.cancelled_at.is_some())
-    {
+    if is_closed {
         return Ok(Spawning::Cancelled);
     }
     let outcome = submit(tx, submission).await?;
