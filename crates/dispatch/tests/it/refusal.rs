@@ -86,8 +86,8 @@ async fn a_refused_announcement_sends_claimers_to_the_store_and_shows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_memory_shows_and_hints_flow_when_there_is_room() {
     let Some(redis) = own_redis() else { return };
-    let process = Process::connected(&options(&redis)).await;
-    let bystander = Process::connected(&options(&redis)).await;
+    let options = options(&redis);
+    let (process, bystander) = (Process::connected(&options).await, Process::connected(&options).await);
     redis.cli(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
     let waiter = process.dispatcher.listen(&queues(&["a"]));
     process.dispatcher.announce(&normal("a", 0..2));
