@@ -123,7 +123,7 @@ async fn register(State(app): State<App>, ip: ClientIp, Json(new): Json<CreateUs
     }
     users::check_new(&new)?;
     // Counted like a wrong password and never forgiven: accounts are not made by the hundred.
-    session::attempt(&app, &new.username, ip.0).await?;
+    session::attempt(&app, &new.username, ip.0).await?.wrong().await;
     users::create_user(&app, new).await.map(|user| created(&user))
 }
 
@@ -138,11 +138,18 @@ async fn password_change(
 ) -> ApiResult<StatusCode> {
     users::check_password("new_password", &change.new_password)?;
     let row = app.store().user_by_id(user.user_id).await?.ok_or_else(ApiError::not_found)?;
-    let ticket = session::attempt(&app, &row.user.username, ip.0).await?;
-    if !app.hasher.verify(change.old_password, Some(row.password_hash)).await? {
-        return Err(ApiError::new(Code::BadCredentials, "the old password is wrong"));
+    let tried = session::attempt(&app, &row.user.username, ip.0).await?;
+    match app.hasher.verify(change.old_password, Some(row.password_hash)).await {
+        Ok(true) => tried.right().await,
+        Ok(false) => {
+            tried.wrong().await;
+            return Err(ApiError::new(Code::BadCredentials, "the old password is wrong"));
+        }
+        Err(error) => {
+            tried.unknown();
+            return Err(error);
+        }
     }
-    session::forgive(&app, ticket, &row.user.username, ip.0).await;
     let password_hash = Some(app.hasher.hash(change.new_password).await?);
     app.store()
         .user_update(user.user_id, UserChange { password_hash, ..UserChange::default() }, app.now())

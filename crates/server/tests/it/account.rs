@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::server::{PASSWORD, Server, read};
@@ -156,6 +157,31 @@ async fn guessing_is_slowed_down() {
     server.clock.advance(Duration::from_secs(1));
     server.try_login("ann", PASSWORD).await.expect(200);
     server.try_login("ann", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn right_passwords_at_once_all_log_in() {
+    let server = Server::start().await;
+    for answer in join_all((0..20).map(|_| server.try_login("ann", PASSWORD))).await {
+        answer.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn guesses_at_once_gain_nothing() {
+    let server = Server::start().await;
+    let token = server.login("bob").await;
+    let logins = join_all((0..20).map(|_| server.try_login("ann", "wrong horse"))).await;
+    let change = json!({"old_password": "wrong horse", "new_password": "battery staple"});
+    let changes =
+        join_all((0..20).map(|_| server.post(&token, "/auth/password-change", change.clone()))).await;
+    for answers in [logins, changes] {
+        let (told, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 401);
+        assert_eq!((told.len(), refused.len()), (5, 15));
+        for answer in refused {
+            answer.problem(429, "too_many_requests");
+        }
+    }
 }
 
 #[tokio::test]
