@@ -25,7 +25,8 @@ impl Engine {
             State::Scheduled => words::scheduled(&task, &mut told),
             State::Limited => {
                 let limit = self.full_limit(caller, &task).await?;
-                words::limited(&task, limit, &mut told);
+                let holdings = self.holdings(limit.as_ref()).await?;
+                words::limited(&task, limit, &holdings, &mut told);
             }
             State::Ready => self.ready(caller, &task, &mut told).await?,
             State::Running => words::running(&task, &mut told),
@@ -64,7 +65,7 @@ impl Engine {
 
     async fn ready(&self, caller: &Caller, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
         if let Some((cause, limit)) = self.held_by_queue(caller, task).await? {
-            words::held_back(task, cause, limit, told);
+            words::held_back(task, cause, limit, &[], told);
             return Ok(());
         }
         let workers = self.serving(task).await?;
@@ -85,7 +86,7 @@ impl Engine {
 
     async fn serving(&self, task: &Task) -> Result<Serving, EngineError> {
         let workers = self.workers().await?;
-        let serves = |w: &&WorkerInfo| w.alive && !w.draining && w.queues.contains(&task.queue);
+        let serves = |w: &&WorkerInfo| serves(w, &task.queue);
         let knows = |w: &&WorkerInfo| w.handlers.is_empty() || w.handlers.contains(&task.task);
         let serving = workers.iter().filter(serves).count() as u64;
         let knowing: Vec<&WorkerInfo> = workers.iter().filter(serves).filter(knows).collect();
@@ -113,6 +114,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Whether a worker takes tasks of this queue.
+fn serves(worker: &WorkerInfo, queue: &str) -> bool {
+    worker.alive && !worker.draining && worker.queues.iter().any(|served| served == queue)
 }
 
 fn blank(task: &Task) -> Explanation {

@@ -194,3 +194,35 @@ async fn bad_limits_name_the_field_and_the_rule() {
     let limits = QueueLimits { max_running: Some(0), rate_limit: None };
     assert!(lab.engine.limit_queue("default", limits).await.is_err());
 }
+
+#[tokio::test]
+async fn what_keeps_the_holder_of_a_place_is_told_to_whoever_waits_for_it() {
+    let lab = Lab::new();
+    let keyed = |queue: &str| SubmitTask {
+        queue: Some(queue.into()),
+        concurrency_key: Some("gpu".into()),
+        concurrency_limit: Some(1),
+        ..task()
+    };
+    let holder = lab.submit(keyed("apart")).await;
+    let waiter = lab.submit(keyed("default")).await;
+    let told = async || {
+        let why = lab.engine.explain(&ALICE, waiter.id).await.unwrap();
+        assert_eq!(why.summary, "The places of the concurrency limit \"gpu\" are all taken.");
+        let of = format!("Task {} holds it", holder.id);
+        let held = why.details.iter().find_map(|detail| detail.strip_prefix(&of)).unwrap().to_owned();
+        (held, why.suggestion)
+    };
+    let start = "taskloom worker --server URL --token … --queues apart".to_owned();
+    let unserved = "; it is ready, but no live worker serves its queue \"apart\".".to_owned();
+    assert_eq!(told().await, (unserved, Some(start)));
+    lab.engine.pause_queue("apart").await.unwrap();
+    let paused = "; it is ready, but its queue \"apart\" is paused.".to_owned();
+    assert_eq!(told().await, (paused, Some("taskloom queue resume apart".to_owned())));
+    lab.engine.resume_queue("apart").await.unwrap();
+    let session = lab.worker(&["apart"]).await;
+    let ready = "; it is ready and waits for a worker.".to_owned();
+    assert_eq!(told().await, (ready, Some(format!("taskloom explain {}", holder.id))));
+    assert_eq!(lab.claim(session, 1).await.len(), 1);
+    assert_eq!(told().await, (" and runs.".to_owned(), None));
+}

@@ -369,7 +369,7 @@ async fn explains_what_a_task_waits_for() {
     let child = lab.submit(SubmitTask { depends_on: vec![parent.id], ..task() }).await;
     let of = |id| lab.engine.explain(&ALICE, id);
     assert!(of(parent.id).await.unwrap().summary.contains("No live worker serves"));
-    assert_eq!(of(child.id).await.unwrap().summary, "It waits for 1 of 1 tasks that it depends on.");
+    assert_eq!(of(child.id).await.unwrap().summary, "It waits for the task that it depends on.");
     let worker = lab.worker(&["default"]).await;
     assert!(of(parent.id).await.unwrap().summary.starts_with("A worker is free"));
     let claimed = lab.claim(worker, 1).await;
@@ -388,6 +388,7 @@ async fn a_task_waits_for_a_worker_that_knows_its_handler() {
     assert_eq!(claimed.iter().map(|t| t.id).collect::<Vec<_>>(), [known.id]);
     let why = lab.engine.explain(&ALICE, other.id).await.unwrap();
     assert_eq!(why.summary, "No live worker on its queue knows the handler \"reports.build\".");
+    assert_eq!(why.suggestion.as_deref(), Some("taskloom worker --server URL --token … --queues default"));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub enum Cause {
     Snoozed,
     /// Its queue is paused.
     QueuePaused,
-    /// So many tasks of its `concurrency_key` as may run do run.
+    /// The places of its `concurrency_key` are all taken, by tasks that run or are about to.
     ConcurrencyLimit,
     /// So many tasks of its `rate_key` as may start have started.
     RateLimit,
@@ -118,7 +118,7 @@ pub struct FullLimit {
     pub holders: Vec<Uuid>,
     /// How many others hold it, of anybody.
     pub others: u64,
-    /// How many wait for it before this one, counted up to 10,000.
+    /// How many wait for it before this one, which is not counted itself; 0 if it is next. Counted up to 10,000.
     pub waiting: u64,
     /// When the next may start, if that is a matter of time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

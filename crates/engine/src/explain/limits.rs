@@ -1,13 +1,33 @@
 //! What flow control holds against a task: a full limit, or its queue.
 
-use taskloom_protocol::{Cause, FullLimit, Task};
+use taskloom_model::{State, TaskId};
+use taskloom_protocol::{Cause, FullLimit, Task, WorkerInfo};
 use taskloom_store::Holder;
 
+use super::serves;
 use crate::queues::limit_info;
 use crate::{Caller, Engine, EngineError};
 
 /// Holders that an explanation names.
 const HOLDERS: u32 = 20;
+
+/// A task that holds a limit.
+pub(super) struct Holding {
+    pub(super) id: TaskId,
+    pub(super) state: State,
+    pub(super) queue: String,
+    /// What keeps it from starting, if it is ready.
+    pub(super) kept: Option<Kept>,
+}
+
+/// What keeps a ready task that holds a limit from starting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Its queue is paused.
+    Paused,
+    /// No live worker serves its queue.
+    Unserved,
+}
 
 impl Engine {
     /// The limit that a task waits for.
@@ -31,6 +51,31 @@ impl Engine {
             waiting,
             next_at: info.next_at,
         }))
+    }
+
+    /// What the tasks that hold this limit do, of those that the caller may see.
+    pub(super) async fn holdings(&self, limit: Option<&FullLimit>) -> Result<Vec<Holding>, EngineError> {
+        let Some(limit) = limit.filter(|limit| !limit.holders.is_empty()) else { return Ok(Vec::new()) };
+        let workers = self.workers().await?;
+        let mut holdings = Vec::with_capacity(limit.holders.len());
+        for task in self.inner.store.task_get_many(limit.holders.clone()).await? {
+            let kept = self.kept(&task, &workers).await?;
+            holdings.push(Holding { id: task.id, state: task.state, queue: task.queue, kept });
+        }
+        holdings.sort_unstable_by_key(|holding| holding.id);
+        Ok(holdings)
+    }
+
+    async fn kept(&self, task: &Task, workers: &[WorkerInfo]) -> Result<Option<Kept>, EngineError> {
+        if task.state != State::Ready {
+            return Ok(None);
+        }
+        let terms = self.inner.store.queue_terms(task.queue.clone(), self.now(), 0).await?;
+        if terms.paused_at.is_some() {
+            return Ok(Some(Kept::Paused));
+        }
+        let served = workers.iter().any(|worker| serves(worker, &task.queue));
+        Ok((!served).then_some(Kept::Unserved))
     }
 
     /// What the queue of a ready task holds against it.

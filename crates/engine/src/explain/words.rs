@@ -1,16 +1,21 @@
 //! An explanation in words, and the code that stands for them.
 
-use taskloom_model::{Reason, State};
+use taskloom_model::{Reason, State, TaskId};
 use taskloom_protocol::{Cause, Explanation, FullLimit, OpenParents, Serving, Task};
+
+use super::limits::{Holding, Kept};
 
 pub(super) fn blocked(task: &Task, open: u64, parents: &OpenParents, told: &mut Explanation) {
     told.cause = Cause::WaitsForParents;
-    told.summary = format!("It waits for {open} of {} tasks that it depends on.", task.parent_ids.len());
+    told.summary = match task.parent_ids.len() {
+        1 => "It waits for the task that it depends on.".to_owned(),
+        all => format!("It waits for {open} of {all} tasks that it depends on."),
+    };
     for parent in &parents.items {
         told.details.push(format!("Task {} ({}) is {}.", parent.id, parent.task, parent.state));
     }
     if parents.more > 0 {
-        told.details.push(format!("{} more have not ended.", parents.more));
+        told.details.push(count(parents.more, "more has not ended.", "more have not ended."));
     }
     let Some(root) = &parents.root else { return };
     told.details
@@ -36,49 +41,99 @@ pub(super) fn scheduled(task: &Task, told: &mut Explanation) {
     }
 }
 
-/// A task that waits for the limit that its reason names.
-pub(super) fn limited(task: &Task, limit: Option<FullLimit>, told: &mut Explanation) {
+/// A task that waits for the limit that its reason names, which these hold.
+pub(super) fn limited(task: &Task, limit: Option<FullLimit>, holdings: &[Holding], told: &mut Explanation) {
     let cause = match task.reason {
         Some(Reason::Rate) => Cause::RateLimit,
         _ => Cause::ConcurrencyLimit,
     };
-    held_back(task, cause, limit, told);
+    told.suggestion = limit.as_ref().and_then(|limit| way_out(limit, holdings));
+    held_back(task, cause, limit, holdings, told);
 }
 
-pub(super) fn held_back(task: &Task, cause: Cause, limit: Option<FullLimit>, told: &mut Explanation) {
+pub(super) fn held_back(
+    task: &Task,
+    cause: Cause,
+    limit: Option<FullLimit>,
+    holdings: &[Holding],
+    told: &mut Explanation,
+) {
     told.cause = cause;
     let which = limit.as_ref().map(|limit| format!(" {:?}", limit.key)).unwrap_or_default();
     told.summary = match cause {
         Cause::QueuePaused => format!("Its queue {:?} is paused.", task.queue),
         Cause::RateLimit => format!("As many tasks have started lately as the rate limit{which} lets."),
         Cause::QueueLimit => format!("Its queue {:?} runs as many tasks as it may.", task.queue),
-        _ => format!("As many tasks run as the concurrency limit{which} lets."),
+        _ => format!("The places of the concurrency limit{which} are all taken."),
     };
     if let Some(FullLimit { limit, seconds, holders, others, waiting, next_at, .. }) = &limit {
         match seconds {
             Some(seconds) => told.details.push(format!("The limit is {limit} in {seconds} s.")),
             None => told.details.push(format!("The limit is {limit} at once.")),
         }
-        told.details.extend(holders.iter().map(|holder| format!("Task {holder} holds it.")));
+        told.details.extend(holders.iter().map(|holder| holds(*holder, holdings)));
         if *others > 0 {
-            told.details.push(format!("{others} others hold it."));
+            told.details.push(count(*others, "other holds it.", "others hold it."));
         }
         if *waiting > 0 {
-            told.details.push(format!("{waiting} tasks wait for it before this one."));
+            let (one, many) = ("task waits for it before this one.", "tasks wait for it before this one.");
+            told.details.push(count(*waiting, one, many));
         }
         told.estimated_start = next_at.filter(|_| *waiting == 0);
     }
     if cause == Cause::QueuePaused {
-        told.suggestion = Some(format!("taskloom queue resume {}", task.queue));
+        told.suggestion = Some(resume(&task.queue));
     }
     told.limit = limit;
+}
+
+/// What a holder of a limit does meanwhile.
+fn holds(id: TaskId, holdings: &[Holding]) -> String {
+    let Some(Holding { state, queue, kept, .. }) = holdings.iter().find(|holding| holding.id == id) else {
+        return format!("Task {id} holds it.");
+    };
+    match (state, kept) {
+        (State::Running, _) => format!("Task {id} holds it and runs."),
+        (_, Some(Kept::Paused)) => {
+            format!("Task {id} holds it; it is ready, but its queue {queue:?} is paused.")
+        }
+        (_, Some(Kept::Unserved)) => {
+            format!("Task {id} holds it; it is ready, but no live worker serves its queue {queue:?}.")
+        }
+        (State::Ready, None) => format!("Task {id} holds it; it is ready and waits for a worker."),
+        (State::Limited, None) => format!("Task {id} holds it; it waits for a rate limit."),
+        _ => format!("Task {id} holds it; it is {state}."),
+    }
+}
+
+/// What would let the holders of a limit go on, if none of them runs.
+fn way_out(limit: &FullLimit, holdings: &[Holding]) -> Option<String> {
+    if limit.others > 0 || holdings.iter().any(|holding| holding.state == State::Running) {
+        return None;
+    }
+    let of = |kept: Kept| holdings.iter().find(|holding| holding.kept == Some(kept));
+    if let Some(Holding { queue, .. }) = of(Kept::Paused) {
+        return Some(resume(queue));
+    }
+    if let Some(Holding { queue, .. }) = of(Kept::Unserved) {
+        return Some(start_worker(queue));
+    }
+    holdings.first().map(|holding| format!("taskloom explain {}", holding.id))
+}
+
+fn resume(queue: &str) -> String {
+    format!("taskloom queue resume {queue}")
+}
+
+fn start_worker(queue: &str) -> String {
+    format!("taskloom worker --server URL --token … --queues {queue}")
 }
 
 pub(super) fn no_worker(task: &Task, told: &mut Explanation) {
     let queue = &task.queue;
     told.cause = Cause::NoWorkerForQueue;
     told.summary = format!("No live worker serves the queue {queue:?}.");
-    let start = format!("taskloom worker --server URL --token … --queues {queue}");
+    let start = start_worker(queue);
     told.details.push(format!("Start one: {start}"));
     told.suggestion = Some(start);
 }
@@ -88,11 +143,18 @@ pub(super) fn no_handler(task: &Task, told: &mut Explanation) {
     told.summary = format!("No live worker on its queue knows the handler {:?}.", task.task);
     let rule = "A task waits for a worker that knows its handler: start one, or submit it to another queue.";
     told.details.push(rule.to_owned());
+    let built_in = "The one that is suggested knows the handlers that come with Taskloom, no others.";
+    told.details.push(built_in.to_owned());
+    told.suggestion = Some(start_worker(&task.queue));
 }
 
 pub(super) fn in_line(workers: Serving, told: &mut Explanation) {
     let Serving { knowing, slots, busy, .. } = workers;
-    told.details.push(format!("{knowing} workers that serve its queue run {busy} tasks of {slots} at once."));
+    let run = count(busy, "task", "tasks");
+    told.details.push(match knowing {
+        1 => format!("The worker that serves its queue runs {run} of {slots} at once."),
+        _ => format!("{knowing} workers that serve its queue run {run} of {slots} at once."),
+    });
     let ahead = told.position.unwrap_or_default();
     if ahead == 0 && busy < slots {
         told.cause = Cause::Starting;
@@ -101,7 +163,11 @@ pub(super) fn in_line(workers: Serving, told: &mut Explanation) {
     }
     told.cause = Cause::WorkersBusy;
     let more = if told.position_capped { "more than " } else { "" };
-    told.summary = format!("It waits for a free worker; {more}{ahead} tasks of its queue are before it.");
+    let before = match ahead {
+        0 => "no task of its queue is".to_owned(),
+        _ => count(ahead, "task of its queue is", "tasks of its queue are"),
+    };
+    told.summary = format!("It waits for a free worker; {more}{before} before it.");
     told.details.push(match told.estimated_start {
         Some(at) => format!("At the pace of the last minute it starts at about {at}."),
         None => "When it starts cannot be told: its queue has too little to go by.".to_owned(),
@@ -150,4 +216,9 @@ pub(super) fn attempts(task: &Task, told: &mut Explanation) {
     if task.attempt > 0 {
         told.details.push(format!("Attempt {} of {}.", task.attempt, task.max_attempts));
     }
+}
+
+/// A number before the word that suits it.
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
