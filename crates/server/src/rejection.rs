@@ -99,12 +99,46 @@ fn name_field(loc: &mut Vec<String>, rest: &str) {
     }
 }
 
-/// What serde expected; the part before it quotes the client's value and is dropped.
+/// What was expected, in a user's words; the part before it quotes the client's value and is dropped.
 fn expectation(message: &str) -> String {
-    match message.rfind("expected ") {
-        Some(at) => message[at..].to_owned(),
-        None => message.split(['"', '`']).next().unwrap_or_default().trim_end().to_owned(),
+    if message.starts_with("UUID parsing failed") {
+        return "a UUID".to_owned();
     }
+    if let Some((said, expected)) = message.rsplit_once("expected ") {
+        let is_too_large = said.starts_with("invalid value: integer `") && !said.contains("`-");
+        return in_words(expected, is_too_large);
+    }
+    match message.split(['"', '`']).next().unwrap_or_default().trim_end() {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            "a whole number, 0 or more".to_owned()
+        }
+        "number too large to fit in target type" => "a smaller whole number".to_owned(),
+        "invalid float literal" | "cannot parse float from empty string" => "a number".to_owned(),
+        "provided string was not" => "true or false".to_owned(),
+        said => said.to_owned(),
+    }
+}
+
+/// Rust's types are no words of a user's.
+fn in_words(expected: &str, is_too_large: bool) -> String {
+    let words = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" if is_too_large => {
+            "a smaller whole number"
+        }
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" => "a text",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        "a UUID string" | "a formatted UUID string" => "a UUID",
+        "unit" | "unit variant" => "the word alone",
+        _ if expected.contains("variant") => "an object whose one key is this word",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => return expected.replace('`', ""),
+    };
+    words.to_owned()
 }
 
 /// A key as the client sent it, cut to a readable length.
@@ -142,6 +176,54 @@ mod tests {
         assert_eq!(refusal::<SubmitTask>(r#"{"priority":"urgent"}"#), field("body.priority", "bad_value"));
         assert_eq!(refusal::<SubmitTask>(r#"{"run_at":"yesterday"}"#).1, "body.run_at");
         assert_eq!(refusal::<SubmitTask>("[1]"), field("body", "wrong_type"));
+    }
+
+    #[test]
+    fn speaks_in_a_users_words() {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(rename = "count")]
+            _count: Option<u32>,
+            #[serde(rename = "ratio")]
+            _ratio: Option<f64>,
+            #[serde(rename = "words")]
+            _words: Option<Vec<String>>,
+            #[serde(rename = "inner")]
+            _inner: Option<Inner>,
+            #[serde(rename = "end")]
+            _end: Option<End>,
+            #[serde(rename = "id")]
+            _id: Option<uuid::Uuid>,
+            #[serde(rename = "on")]
+            _on: Option<bool>,
+        }
+        #[derive(Deserialize)]
+        struct Inner {}
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum End {
+            Success {},
+            Timeout,
+        }
+        for (body, words) in [
+            (r#"{"count":-1}"#, "a whole number, 0 or more"),
+            (r#"{"count":"x"}"#, "a whole number, 0 or more"),
+            (r#"{"count":4294967296}"#, "a smaller whole number"),
+            (r#"{"ratio":"x"}"#, "a number"),
+            (r#"{"words":"x"}"#, "a list"),
+            (r#"{"words":[1]}"#, "a text"),
+            (r#"{"inner":7}"#, "an object"),
+            (r#"{"end":"success"}"#, "an object whose one key is this word"),
+            (r#"{"end":"triumph"}"#, "success or timeout"),
+            (r#"{"id":"zz"}"#, "a UUID"),
+            (r#"{"id":"01890000-0000-7000-8000-00000000000"}"#, "a UUID"),
+            (r#"{"id":7}"#, "a UUID"),
+            (r#"{"on":"yes"}"#, "true or false"),
+        ] {
+            let problem = read_json::<Body>(body.as_bytes()).err().unwrap().problem;
+            assert_eq!(problem.errors[0].msg, words, "{body}");
+        }
+        assert!(matches!(serde_json::from_str(r#""timeout""#), Ok(End::Timeout)));
     }
 
     #[test]
