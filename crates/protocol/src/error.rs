@@ -83,9 +83,10 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// An error at `body.<field>`.
+    /// An error at `body.<field>`; each dot in `field` leads into it, as in `rate_limit.count`.
     pub fn body(field: &str, kind: &str, msg: impl Into<String>) -> Self {
-        Self { loc: vec!["body".into(), field.into()], msg: msg.into(), kind: kind.into() }
+        let loc = std::iter::once("body").chain(field.split('.')).map(str::to_owned).collect();
+        Self { loc, msg: msg.into(), kind: kind.into() }
     }
 
     /// The same of a task in a list: `body.tasks.<place>.<field>`.

@@ -70,15 +70,17 @@ async fn a_limit_by_key_is_told_to_whoever_waits_for_it() {
 async fn bad_limits_name_the_field_and_the_rule() {
     let server = Server::start().await;
     let operator = server.login("operator").await;
-    for (body, field) in [
-        (json!({"max_running": 0}), "max_running"),
-        (json!({"max_running": 100_001}), "max_running"),
-        (json!({"rate_limit": {"count": 0, "seconds": 1}}), "rate_limit.count"),
-        (json!({"rate_limit": {"count": 1, "seconds": 0}}), "rate_limit.seconds"),
+    for (body, loc) in [
+        (json!({"max_running": 0}), json!(["body", "max_running"])),
+        (json!({"max_running": 100_001}), json!(["body", "max_running"])),
+        (json!({"max_running": -1}), json!(["body", "max_running"])),
+        (json!({"rate_limit": {"count": 0, "seconds": 1}}), json!(["body", "rate_limit", "count"])),
+        (json!({"rate_limit": {"count": 1, "seconds": 0}}), json!(["body", "rate_limit", "seconds"])),
+        (json!({"rate_limit": {"count": 1, "seconds": "x"}}), json!(["body", "rate_limit", "seconds"])),
     ] {
         let problem =
             server.send("PUT", &operator, "/queues/default/limits", body).await.problem(422, "validation");
-        assert_eq!(problem["errors"][0]["loc"][1], field, "{problem}");
+        assert_eq!(problem["errors"][0]["loc"], loc, "{problem}");
     }
     server.send("PUT", &operator, "/queues/no%20name/limits", json!({})).await.problem(422, "validation");
     server
