@@ -30,10 +30,10 @@ pub(super) fn read(kind: ScheduleType, config: Option<&Json>) -> Result<Spec, Fi
         }
         ScheduleType::Daily => Ok(Spec::Calendar(Calendar::daily(config.time()?))),
         ScheduleType::Weekly => {
-            Calendar::weekly(&config.numbers("days")?, config.time()?).map(Spec::Calendar)
+            Calendar::weekly(&config.numbers("days", "[1, 5]")?, config.time()?).map(Spec::Calendar)
         }
         ScheduleType::Monthly => {
-            Calendar::monthly(&config.numbers("dates")?, config.time()?).map(Spec::Calendar)
+            Calendar::monthly(&config.numbers("dates", "[1, 15]")?, config.time()?).map(Spec::Calendar)
         }
         ScheduleType::Scheduled => {
             let when = config.text("datetime", "2026-12-25 10:00:00")?;
@@ -95,9 +95,9 @@ impl Config {
         value.as_u64().ok_or_else(|| field(name, "wrong_type", "a whole number, at least 1"))
     }
 
-    fn numbers(&self, name: &str) -> Result<Vec<i64>, FieldError> {
-        let wrong = || field(name, "wrong_type", "a list of whole numbers such as [1, 15]");
-        let list = self.get(name, "[1, 5]")?.as_array().ok_or_else(wrong)?;
+    fn numbers(&self, name: &str, example: &str) -> Result<Vec<i64>, FieldError> {
+        let wrong = || field(name, "wrong_type", format!("a list of whole numbers such as {example}"));
+        let list = self.get(name, example)?.as_array().ok_or_else(wrong)?;
         list.iter().map(|value| value.as_i64().ok_or_else(wrong)).collect()
     }
 }
@@ -131,6 +131,19 @@ mod tests {
             read(kind, Some(&config)).unwrap();
         }
         read(Immediate, None).unwrap();
+    }
+
+    #[test]
+    fn an_example_keeps_the_rule_itself() {
+        use ScheduleType::{Monthly, Weekly};
+        for (kind, config, example) in [
+            (Weekly, r#"{"days":"1","time":"14:30"}"#, "a list of whole numbers such as [1, 5]"),
+            (Weekly, r#"{"time":"14:30"}"#, "required, such as [1, 5]"),
+            (Monthly, r#"{"dates":[1.5],"time":"14:30"}"#, "a list of whole numbers such as [1, 15]"),
+        ] {
+            let config = Json::from(serde_json::value::RawValue::from_string(config.to_owned()).unwrap());
+            assert_eq!(read(kind, Some(&config)).unwrap_err().msg, example);
+        }
     }
 
     #[test]
