@@ -157,6 +157,10 @@ impl Check {
                     self.add(field, "out_of_range", format!("seconds from 0 to {}", Backoff::LIMIT_SECONDS));
                 }
             }
+            if max_seconds < seconds {
+                let rule = "must not be below seconds; it is 600 if left out";
+                self.add("backoff.max_seconds", "out_of_range", rule);
+            }
         }
         if task.depends_on.len() > 1_000 {
             self.add("depends_on", "too_long", "at most 1000 parents");
