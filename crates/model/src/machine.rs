@@ -1,8 +1,10 @@
 //! The state machine: transitions T1 to T16 of ARCHITECTURE.md as one pure function.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::held::Held;
 use crate::retry_on::is_over_time;
@@ -45,7 +47,7 @@ pub enum ParentEnd {
 }
 
 /// What a child does when a parent fails or is revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ParentPolicy {
     /// The child is revoked.
@@ -54,7 +56,7 @@ pub enum ParentPolicy {
     /// The child fails.
     Fail,
     /// The child runs all the same.
-    #[serde(rename = "continue", alias = "run")]
+    #[serde(rename = "continue")]
     Run,
 }
 
@@ -65,6 +67,13 @@ impl std::str::FromStr for ParentPolicy {
         // It was called so before workflows came.
         let text = if text == "run" { "continue" } else { text };
         Self::ALL.into_iter().find(|p| p.name() == text).ok_or("one of skip, fail, continue")
+    }
+}
+
+impl<'de> Deserialize<'de> for ParentPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(|rule: &'static str| D::Error::invalid_value(Unexpected::Str(&text), &rule))
     }
 }
 

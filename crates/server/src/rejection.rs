@@ -224,6 +224,11 @@ mod tests {
             assert_eq!(problem.errors[0].msg, words, "{body}");
         }
         assert!(matches!(serde_json::from_str(r#""timeout""#), Ok(End::Timeout)));
+        let policy = br#"{"task":"a","on_parent_failure":"stop"}"#;
+        let problem = read_json::<SubmitTask>(policy).err().unwrap().problem;
+        assert_eq!(problem.errors[0].msg, "one of skip, fail, continue");
+        let old = read_json::<SubmitTask>(br#"{"task":"a","on_parent_failure":"run"}"#);
+        assert_eq!(old.unwrap().on_parent_failure.map(|policy| policy.name()), Some("continue"));
     }
 
     #[test]
