@@ -113,7 +113,9 @@ impl FromRequestParts<App> for IdempotencyKey {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> ApiResult<Self> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         match value.to_str() {
-            Ok(key) if (1..=200).contains(&key.len()) => Ok(Self(Some(key.to_owned()))),
+            Ok(key) if (1..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                Ok(Self(Some(key.to_owned())))
+            }
             _ => Err(ApiError::field(FieldError {
                 loc: vec!["header".into(), "Idempotency-Key".into()],
                 msg: "1 to 200 visible ASCII characters".into(),
