@@ -48,13 +48,23 @@ pub enum DagError {
         key: String,
     },
     /// Nodes wait for each other.
-    #[error("the nodes wait for each other: {}", path.join(" → "))]
+    #[error("the nodes wait for each other: {}", along(path))]
     Cycle {
         /// A node of the cycle, by its place.
         node: usize,
         /// The keys along the cycle: each waits for the one before it, and the last is the first again.
         path: Vec<String>,
     },
+}
+
+/// The keys along a cycle; of a long one its ends.
+fn along(path: &[String]) -> String {
+    const ENDS: usize = 10;
+    let Some(more) = path.len().checked_sub(2 * ENDS).filter(|more| *more > 1) else {
+        return path.join(" → ");
+    };
+    let (first, last) = (&path[..ENDS], &path[path.len() - ENDS..]);
+    format!("{} → … {more} more … → {}", first.join(" → "), last.join(" → "))
 }
 
 impl DagError {

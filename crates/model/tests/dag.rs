@@ -69,6 +69,8 @@ fn size_is_no_matter() {
     nodes[0].depends_on.push(&keys[9_999]);
     let DagError::Cycle { path, .. } = &refused(&nodes)[0] else { panic!("no cycle") };
     assert!(path.len() > 1_000 && path.first() == path.last());
+    let told = refused(&nodes)[0].to_string();
+    assert!(told.len() < 1_000 && told.contains(&format!(" → … {} more … → ", path.len() - 20)), "{told}");
 }
 
 proptest! {
