@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use taskloom_model::{Finish, SessionId, State, TaskId, Ties};
 use taskloom_protocol::reference::{
-    Literals, Put, Reference, ReferenceError, may_refer, missing, references, replace, walk,
+    Literals, Put, Reference, ReferenceError, may_refer, missing, references, references_submitted, replace,
+    walk,
 };
 use taskloom_protocol::{Claimed, FieldError, Json, SubmitTask, TaskError, TaskRef};
 use taskloom_store::{Claims, FinishItem, Note, ResultSize, StoreError};
@@ -28,7 +29,7 @@ pub(crate) fn prepare(task: &mut SubmitTask) -> Result<bool, FieldError> {
     for (field, json) in [("args", &task.args), ("kwargs", &task.kwargs)] {
         let Some(json) = json else { continue };
         let bad = |rule: String| FieldError::body(field, "bad_reference", rule);
-        for reference in references(json.get()).map_err(|error| bad(error.to_string()))? {
+        for reference in references_submitted(json.get()).map_err(|error| bad(error.to_string()))? {
             let Reference::Result { of, .. } = reference else {
                 return Err(bad("$item and $index stand in the maps of workflows".into()));
             };

@@ -99,15 +99,29 @@ pub fn may_refer(text: &str) -> bool {
 /// # Errors
 /// [`ReferenceError::Malformed`] names the first that is written wrongly.
 pub fn references(text: &str) -> Result<Vec<Reference>, ReferenceError> {
+    gather(text, false)
+}
+
+/// The same of what is submitted: here a reference with other keys beside it is taken for a mistake.
+///
+/// # Errors
+/// [`ReferenceError::Malformed`] names the first that is written wrongly.
+pub fn references_submitted(text: &str) -> Result<Vec<Reference>, ReferenceError> {
+    gather(text, true)
+}
+
+fn gather(text: &str, is_strict: bool) -> Result<Vec<Reference>, ReferenceError> {
     let mut found = Vec::new();
     if may_refer(text) {
-        replace(text, Literals::Keep, usize::MAX, &mut |reference| {
+        let put: &mut dyn FnMut(&Reference) -> Result<Put<'static>, ReferenceError> = &mut |reference| {
             if found.len() == REFERENCES {
                 return Err(ReferenceError::Malformed(format!("more than {REFERENCES} references")));
             }
             found.push(reference.clone());
             Ok(Put::Keep)
-        })?;
+        };
+        let out = String::with_capacity(text.len());
+        Replacer { out, literals: Literals::Keep, is_strict, most: usize::MAX, put }.value(text)?;
     }
     Ok(found)
 }
@@ -122,7 +136,8 @@ pub fn replace<'a>(
     most: usize,
     put: &mut dyn FnMut(&Reference) -> Result<Put<'a>, ReferenceError>,
 ) -> Result<Json, ReferenceError> {
-    let mut made = Replacer { out: String::with_capacity(text.len()), literals, most, put };
+    let out = String::with_capacity(text.len());
+    let mut made = Replacer { out, literals, is_strict: false, most, put };
     made.value(text)?;
     RawValue::from_string(made.out).map_err(|_| ReferenceError::NotJson)
 }
@@ -305,9 +320,14 @@ fn special<'a>(key: &str, value: &'a RawValue) -> Result<Option<Shape<'a>>, Refe
     }))
 }
 
+/// The keys that mean something when they stand alone.
+const SPECIAL: [&str; 4] = ["$result", "$item", "$index", "$literal"];
+
 struct Replacer<'p, 'a> {
     out: String,
     literals: Literals,
+    /// Whether what almost is a reference is refused.
+    is_strict: bool,
     most: usize,
     put: &'p mut dyn FnMut(&Reference) -> Result<Put<'a>, ReferenceError>,
 }
@@ -325,6 +345,13 @@ impl Replacer<'_, '_> {
                 self.push("]")
             }
             Shape::Object(entries) => {
+                if self.is_strict
+                    && let Some(key) = entries.iter().map(|(key, _)| &**key).find(|key| SPECIAL.contains(key))
+                {
+                    return Err(ReferenceError::Malformed(format!(
+                        "{key} stands alone in its object; put an object that means itself into $literal"
+                    )));
+                }
                 self.push("{")?;
                 for (place, (key, value)) in entries.into_iter().enumerate() {
                     self.comma(place)?;
@@ -417,6 +444,17 @@ mod tests {
         ] {
             assert_eq!(references(text).unwrap_err().to_string(), why);
         }
+    }
+
+    #[test]
+    fn a_reference_with_other_keys_is_refused_when_it_is_submitted() {
+        for text in [r#"{"$result":"a","x":1}"#, r#"[{"x":{"y":1,"$item":""}}]"#, r#"{"$literal":1,"b":2}"#] {
+            let why = references_submitted(text).unwrap_err().to_string();
+            assert!(why.contains("stands alone in its object"), "{why}");
+            assert_eq!(references(text), Ok(vec![]), "what was taken before stays as it is");
+        }
+        let guarded = r#"[{"$literal":{"$result":"a","x":1}},{"$set":1,"x":2},{"$result":"a"}]"#;
+        assert_eq!(references_submitted(guarded).unwrap().len(), 1);
     }
 
     #[test]

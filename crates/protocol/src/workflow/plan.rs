@@ -7,7 +7,7 @@ use taskloom_model::{Dag, DagError, Node};
 use uuid::Uuid;
 
 use super::{SubmitWorkflow, WorkflowNode};
-use crate::reference::{Literals, Put, Reference, ReferenceError, may_refer, references, replace};
+use crate::reference::{Literals, Put, Reference, ReferenceError, may_refer, references_submitted, replace};
 use crate::{FieldError, Json, Limits};
 
 /// Dependencies in one workflow.
@@ -128,7 +128,7 @@ impl WorkflowNode {
     fn referred(&self, keys: &HashSet<&str>, errors: &mut Vec<FieldError>) -> Vec<String> {
         let mut referred = Vec::new();
         for (field, json) in self.texts() {
-            match references(json.get()) {
+            match references_submitted(json.get()) {
                 Ok(found) => {
                     for reference in found {
                         let is_item = matches!(reference, Reference::Item { .. } | Reference::Index);
