@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    api_key, artifacts, cache, cancel, completions, config, dead, dev, doctor, explain, get, health, list,
-    login, logout, logs, migrate, migrate_data, prune, queue, retry, schedule, scheduler, serve, submit,
-    user, wait, worker, workflow,
+    api_key, artifacts, cache, cancel, change, completions, config, dead, delete, dev, doctor, explain, get,
+    health, list, login, logout, logs, migrate, migrate_data, prune, queue, retry, schedule, scheduler,
+    serve, submit, user, wait, worker, workflow,
 };
 use crate::error::EXIT_HELP;
 
@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     Scheduler(scheduler::Scheduler),
     Worker(worker::Worker),
-    Submit(submit::Submit),
+    Submit(Box<submit::Submit>),
     List(list::List),
     Get(get::Get),
     Wait(wait::Wait),
@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Artifacts(artifacts::Artifacts),
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
+    Change(change::Change),
+    Delete(delete::Delete),
     Schedule(schedule::Schedule),
     Dead(dead::Dead),
     Cache(cache::Cache),

@@ -5,10 +5,12 @@ pub(crate) mod artifacts;
 pub(crate) mod bench;
 pub(crate) mod cache;
 pub(crate) mod cancel;
+pub(crate) mod change;
 pub(crate) mod completions;
 pub(crate) mod config;
 mod confirm;
 pub(crate) mod dead;
+pub(crate) mod delete;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod explain;
@@ -76,6 +78,8 @@ fn choose(command: Command, environment: &Environment) -> CliResult {
         Command::Prune(args) => online(args.run(environment)),
         Command::Cancel(args) => online(args.run(environment)),
         Command::Retry(args) => online(args.run(environment)),
+        Command::Change(args) => online(args.run(environment)),
+        Command::Delete(args) => online(args.run(environment)),
         Command::Workflow(args) => online(args.run(environment)),
         Command::Schedule(args) => online(args.run(environment)),
         Command::Cache(args) => online(args.run(environment)),

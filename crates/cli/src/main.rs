@@ -1,6 +1,7 @@
 //! The `taskloom` program: the composition root of everything.
 
 mod args;
+mod backoff;
 mod client;
 mod commands;
 mod config;

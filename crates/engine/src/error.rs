@@ -16,6 +16,9 @@ pub enum EngineError {
     /// The workflow does not exist, or not for this caller.
     #[error("no workflow with this id")]
     NoWorkflow,
+    /// Every task of the workflow has ended.
+    #[error("the workflow has ended")]
+    WorkflowEnded,
     /// Nothing of the workflow failed or was revoked.
     #[error("nothing of this workflow failed or was revoked")]
     NothingToRetry,
@@ -82,6 +85,7 @@ impl EngineError {
             Self::ScheduleBusy | Self::NothingToRetry | Self::WorkflowCancelled => {
                 Problem::new(Code::Conflict, self.to_string())
             }
+            Self::WorkflowEnded => Problem::new(Code::TaskEnded, self.to_string()),
             Self::StillLives { .. } => Problem::new(Code::TaskNotEnded, self.to_string()),
             Self::LeaseLost => Problem::new(Code::LeaseLost, self.to_string()),
             Self::UniqueKeyTaken { .. } => Problem::new(Code::UniqueKeyTaken, self.to_string()),

@@ -185,7 +185,7 @@ impl Engine {
     ) -> Result<WorkflowVerdict, EngineError> {
         let known = self.workflow(caller, id, false).await?;
         if known.counts.pending + known.counts.running == 0 {
-            return Err(taskloom_model::Refusal::Terminal.into());
+            return Err(EngineError::WorkflowEnded);
         }
         if !self.inner.store.workflow_close(id, caller.held_to(), force, self.now()).await? {
             return Err(EngineError::NoWorkflow);

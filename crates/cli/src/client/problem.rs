@@ -2,6 +2,7 @@
 
 use taskloom_client::transport::StatusCode;
 use taskloom_client::{Error, Problem};
+use taskloom_protocol::FieldError;
 
 use super::auth::Proof;
 use crate::error::{CliError, Exit};
@@ -18,11 +19,7 @@ pub(super) fn is_unauthorized(error: &Error) -> bool {
 
 /// Explains why a call to this path with this proof did not succeed.
 pub(super) fn explain(error: Error, server: &str, path: &str, proof: Proof) -> CliError {
-    let status = match &error {
-        Error::Problem(problem) => Some(problem.status),
-        Error::Foreign { status, .. } => Some(status.as_u16()),
-        _ => None,
-    };
+    let no_such = matches!(&error, Error::Problem(problem) if is_about_path(problem));
     let explained = match &error {
         Error::Problem(problem)
             if problem.status == StatusCode::UNAUTHORIZED && problem.code != "bad_credentials" =>
@@ -31,8 +28,17 @@ pub(super) fn explain(error: Error, server: &str, path: &str, proof: Proof) -> C
         }
         _ => error.into(),
     };
-    let about_task = path.starts_with("/tasks/") && matches!(status, Some(404 | 422));
-    if about_task { explained.hint("`taskloom list` shows the tasks that are there") } else { explained }
+    if no_such && path.starts_with("/tasks/") {
+        explained.hint("`taskloom list` shows the tasks that are there")
+    } else {
+        explained
+    }
+}
+
+/// Whether nothing is at the path, or it cannot be one.
+fn is_about_path(problem: &Problem) -> bool {
+    let is_path = |field: &FieldError| field.loc.first().is_some_and(|part| part == "path");
+    problem.status == StatusCode::NOT_FOUND || problem.errors.iter().any(is_path)
 }
 
 fn unauthorized(server: &str, message: &str, proof: Proof) -> CliError {

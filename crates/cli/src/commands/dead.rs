@@ -224,8 +224,14 @@ fn table(letters: impl IntoIterator<Item = DeadLetter>) -> Table {
 
 impl Move {
     async fn run(self, environment: &Environment, deed: &Deed) -> CliResult {
+        let filter = self.which.filter();
+        if filter.is_empty() != self.all {
+            return Err(CliError::usage(
+                "say which: at least one filter, such as --task or --error-type, or --all instead",
+            ));
+        }
         let (client, out) = connect(&self.connection, environment)?;
-        let request = MoveDead { filter: self.which.filter(), all: self.all, ..MoveDead::default() };
+        let request = MoveDead { filter, all: self.all, ..MoveDead::default() };
         let body = client.call(Call::post(deed.path).body(&request)?).await?;
         let would: MovedDead = body.read()?;
         if out.json && self.dry_run {

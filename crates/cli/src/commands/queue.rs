@@ -56,8 +56,18 @@ struct Named {
 struct SetLimits {
     /// The queue
     name: String,
+    #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// At least one of these.
+#[derive(Debug, Args)]
+#[group(id = "limits", required = true)]
+struct Limits {
     /// Tasks that run at once
-    #[arg(long, value_name = "N", required_unless_present_any = ["rate", "none"])]
+    #[arg(long, value_name = "N")]
     max_running: Option<u32>,
     /// Tasks that start in a time: COUNT/TIME, such as 100/60s or 5/1h
     #[arg(long, value_name = "COUNT/TIME", value_parser = rate)]
@@ -65,8 +75,6 @@ struct SetLimits {
     /// Remove all limits
     #[arg(long, conflicts_with_all = ["max_running", "rate"])]
     none: bool,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Reads `100/60s`.
@@ -101,7 +109,7 @@ impl Named {
 impl SetLimits {
     async fn run(&self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
-        let limits = QueueLimits { max_running: self.max_running, rate_limit: self.rate };
+        let limits = QueueLimits { max_running: self.limits.max_running, rate_limit: self.limits.rate };
         let call = Call::put(format!("/queues/{}/limits", segment(&self.name))).body(&limits)?;
         let body = client.call(call).await?;
         one(&body, out)

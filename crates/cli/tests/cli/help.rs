@@ -2,7 +2,7 @@
 
 use crate::support::Home;
 
-const COMMANDS: [&str; 56] = [
+const COMMANDS: [&str; 58] = [
     "",
     "dev",
     "serve",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 56] = [
     "artifacts",
     "cancel",
     "retry",
+    "change",
+    "delete",
     "dead",
     "dead list",
     "dead retry",
@@ -104,6 +106,11 @@ fn mistakes_have_status_2_and_a_suggestion() {
     home.say("list --status done").with_status(2);
     home.say("submit x --delay soon").with_status(2);
     home.say("submit x --delay 5 --run-at 2030-01-01T00:00:00Z").with_status(2);
+    let said = home.say("queue limit x").with_status(2);
+    for flag in ["--max-running", "--rate", "--none"] {
+        assert!(said.err.contains(flag), "{}", said.err);
+    }
+    home.say("queue limit x --none --max-running 3").with_status(2);
     let said = home.run(["submit", "x", "--kwargs", "{url: 1}"]).with_status(2);
     assert!(said.err.contains("--kwargs is not JSON") && said.err.contains("quote it"), "{}", said.err);
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod change;
 mod configuration;
 mod help;
+mod many;
 mod repeats;
 mod schedules;
 mod start_and_stop;

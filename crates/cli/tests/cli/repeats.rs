@@ -15,7 +15,10 @@ fn dead_letters_are_shown_before_they_move() {
     assert_eq!(listed["total"], 2);
     let table = home.say("dead list --reason error").with_status(0).out;
     assert_eq!((table.lines().count(), table.contains("Boom: attempt 1 failed")), (4, true), "{table}");
-    home.say("dead retry --yes").with_status(5);
+    for line in ["dead retry --dry-run", "dead discard --yes", "dead retry --all --tag x"] {
+        let said = home.say(line).with_status(2);
+        assert!(said.err.contains("or --all instead"), "{}", said.err);
+    }
     home.say("dead list --reason cancelled").with_status(2);
     let said = home.say("dead retry --error-type Boom").with_status(2);
     assert!(said.out.contains("Boom") && said.err.contains("2 match"), "{} {}", said.out, said.err);

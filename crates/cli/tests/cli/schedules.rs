@@ -74,7 +74,8 @@ fn a_schedule_says_what_a_submission_can() {
     let server = home.ready(&[]);
     let line = "schedule create --name saved --task demo.sleep --kwarg seconds=600 --manual --unique-key u --unique-ttl 1h \
         --on-conflict reject --cache-ttl 5m --expires-in 30s --soft-timeout 5s --concurrency-key c --concurrency-limit 2 \
-        --rate-key r --rate 5/1h --retry-on Busy --idempotency-key k --json";
+        --rate-key r --rate 5/1h --retry-on Busy --backoff linear:5s..1m --task-type report --model-id m1 \
+        --metadata {\"ticket\":7} --idempotency-key k --json";
     let made = home.say(line).with_status(0).json();
     for (name, value) in [
         ("unique_key", json!("u")),
@@ -88,6 +89,10 @@ fn a_schedule_says_what_a_submission_can() {
         ("rate_key", json!("r")),
         ("rate_limit", json!({"count": 5, "seconds": 3600.0})),
         ("retry_on", json!(["Busy"])),
+        ("backoff", json!({"kind": "linear", "seconds": 5.0, "max_seconds": 60.0})),
+        ("task_type", json!("report")),
+        ("model_id", json!("m1")),
+        ("metadata", json!({"ticket": 7})),
     ] {
         assert_eq!(made[name], value, "{name}");
     }
@@ -106,10 +111,13 @@ fn a_schedule_says_what_a_submission_can() {
     let said = home.say(&format!("schedule run {id} --kwarg seconds=1")).with_status(5);
     assert!(said.err.contains(run["id"].as_str().unwrap()), "{}", said.err);
     let line = format!(
-        "schedule update {id} --unset unique_key --unset unique_ttl --unset unique_conflict --expires-in 1m --json"
+        "schedule update {id} --unset unique_key --unset unique_ttl --unset unique_conflict --expires-in 1m \
+         --backoff fixed:3s --task-type other --json"
     );
     let changed = home.say(&line).with_status(0).json();
     assert_eq!((&changed["unique_key"], &changed["expires_in"]), (&json!(null), &json!(60.0)));
+    assert_eq!(changed["backoff"], json!({"kind": "fixed", "seconds": 3.0, "max_seconds": 3.0}));
+    assert_eq!((&changed["task_type"], &changed["model_id"]), (&json!("other"), &json!("m1")));
     server.stop();
 }
 
@@ -142,6 +150,8 @@ fn mistakes_are_named() {
     home.say("schedule create --name x --task demo.echo --every 5").with_status(2);
     home.say("schedule create --name x --task demo.echo --weekly mon@09:00").with_status(2);
     home.say("schedule create --name x --task demo.echo --every 5m --overlap never").with_status(2);
+    let said = home.say("schedule create --name x --task demo.echo --manual --backoff 5s").with_status(2);
+    assert!(said.err.contains("exponential:2s..10m"), "{}", said.err);
     home.say("schedule preview").with_status(2);
     home.say("schedule preview 0199 --daily 09:00").with_status(2);
     let server = home.ready(&[]);

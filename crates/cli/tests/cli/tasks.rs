@@ -34,6 +34,30 @@ fn options_arrive() {
 }
 
 #[test]
+fn retries_parents_and_labels_arrive() {
+    let home = Home::new();
+    let server = home.ready(&[]);
+    let parent = home.submit("demo.echo --delay 1h");
+    let id = home.submit(&format!(
+        "demo.echo --depends-on {parent} --on-parent-failure continue --backoff exponential:2s..10m --task-type report \
+         --model-id m1 --metadata {{\"ticket\":7}}"
+    ));
+    let task = home.task(&id);
+    assert_eq!((&task["state"], &task["parent_ids"]), (&json!("blocked"), &json!([parent])));
+    assert_eq!((&task["task_type"], &task["model_id"]), (&json!("report"), &json!("m1")));
+    assert_eq!(task["metadata"], json!({"ticket": 7}));
+    home.say(&format!("cancel {parent}")).with_status(0);
+    home.say(&format!("wait {id}")).with_status(0);
+    let said = home.say("submit demo.echo --backoff 5s").with_status(2);
+    assert!(said.err.contains("linear:5s..1m"), "{}", said.err);
+    home.say("submit demo.echo --on-parent-failure skip").with_status(2);
+    home.say(&format!("submit demo.echo --depends-on {parent} --on-parent-failure never")).with_status(2);
+    let said = home.say("submit demo.echo --kwargs - --metadata -").with_status(2);
+    assert!(said.err.contains("only one flag"), "{}", said.err);
+    server.stop();
+}
+
+#[test]
 fn kwargs_come_from_a_file_or_standard_input() {
     let home = Home::new();
     let server = home.ready(&[]);

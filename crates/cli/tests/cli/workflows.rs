@@ -19,7 +19,8 @@ fn a_workflow_is_submitted_shown_and_run_again() {
     let found = home.say(&format!("workflow get {id} --json")).with_status(0).json();
     let report = home.task(found["tasks"]["report"]["id"].as_str().unwrap());
     assert_eq!(report["result"]["args"][0][2]["args"][0], 3);
-    home.say(&format!("workflow cancel {id}")).with_status(5);
+    let said = home.say(&format!("workflow cancel {id}")).with_status(5);
+    assert!(said.err.contains("the workflow has ended"), "{}", said.err);
     home.say(&format!("workflow retry {id} --from each")).with_status(0);
     home.say(&format!("workflow wait {id}")).with_status(0);
 

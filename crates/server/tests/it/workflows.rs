@@ -53,7 +53,8 @@ async fn a_workflow_is_submitted_read_cancelled_and_run_again() {
     post("retry").await.problem(409, "conflict");
     let verdict = post("cancel").await.expect(200);
     assert_eq!((&verdict["tasks"], &verdict["workflow"]["status"]), (&json!(2), &json!("revoked")));
-    post("cancel").await.problem(409, "task_ended");
+    let again = post("cancel").await.problem(409, "task_ended");
+    assert_eq!(again["detail"], "the workflow has ended");
     let verdict = post("retry").await.expect(200);
     assert_eq!((&verdict["tasks"], &verdict["workflow"]["status"]), (&json!(2), &json!("pending")));
     server

@@ -49,7 +49,7 @@ pub(super) struct HowArgs {
     taskloom schedule create --name sync --task collect.http --kwarg url=https://example.org --every 5m --overlap skip\n  \
     taskloom schedule create --name close --task books.close --monthly 1,15,-1@09:00 --misfire run_all --catch-up 1d\n  \
     taskloom schedule create --name greet --task demo.echo --at '2026-12-25 10:00'\n  \
-    taskloom schedule create --name cleanup --task demo.echo --cron '0 3 * * SUN' --jitter 10m\n  \
+    taskloom schedule create --name cleanup --task demo.echo --cron '0 3 * * SUN' --jitter 10m --backoff linear:5s..1m\n  \
     taskloom schedule create --name saved --task demo.echo --kwarg a=1 --manual")]
 pub(super) struct Create {
     /// A name for people; its tasks bear it too
@@ -79,6 +79,7 @@ pub(super) struct Create {
 #[command(after_help = "Examples:\n  \
     taskloom schedule update 0199… --daily 08:30\n  \
     taskloom schedule update 0199… --overlap queue --kwarg rows=100\n  \
+    taskloom schedule update 0199… --max-attempts 8 --backoff exponential:2s..10m\n  \
     taskloom schedule update 0199… --unset end_at --unset queue")]
 pub(super) struct Update {
     /// The schedule's id

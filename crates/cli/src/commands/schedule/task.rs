@@ -1,11 +1,12 @@
 //! What the flags say about a schedule's task.
 
 use clap::Args;
-use taskloom_model::Priority;
+use taskloom_model::{Backoff, Priority};
 use taskloom_protocol::{ChangeSchedule, CreateSchedule, Given, Json, RateLimit, RunSchedule};
 
+use crate::backoff::parse_backoff;
 use crate::commands::queue::rate;
-use crate::commands::submit::{Conflict, list, named};
+use crate::commands::submit::{Conflict, list, metadata, named, one_reads_stdin};
 use crate::duration::parse_seconds;
 use crate::error::CliError;
 
@@ -34,6 +35,9 @@ pub(super) struct TaskArgs {
     /// Attempts before it fails
     #[arg(long, value_name = "N")]
     max_attempts: Option<u32>,
+    /// The wait between attempts: fixed:5s, linear:5s or exponential:2s..10m
+    #[arg(long, value_name = "WAIT", value_parser = parse_backoff)]
+    backoff: Option<Backoff>,
     /// After so long the handler is asked to finish; below --timeout
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     soft_timeout: Option<f64>,
@@ -70,6 +74,15 @@ pub(super) struct TaskArgs {
     /// A word to filter by; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// A label to filter by
+    #[arg(long, value_name = "LABEL")]
+    task_type: Option<String>,
+    /// The model that it runs, to filter by
+    #[arg(long, value_name = "MODEL")]
+    model_id: Option<String>,
+    /// What is kept with it: a JSON object, @FILE, or - for standard input
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
 }
 
 // The three differ in how a field says that it is left out.
@@ -84,6 +97,7 @@ macro_rules! said {
             soft_timeout: $field($args.soft_timeout),
             expires_in: $field($args.expires_in),
             max_attempts: $field($args.max_attempts),
+            backoff: $field($args.backoff),
             concurrency_key: $field($args.concurrency_key.clone()),
             concurrency_limit: $field($args.concurrency_limit),
             rate_key: $field($args.rate_key.clone()),
@@ -94,6 +108,9 @@ macro_rules! said {
             unique_conflict: $field($args.on_conflict.map(Conflict::wish)),
             cache_ttl: $field($args.cache_ttl),
             tags: $field(some(&$args.tags)),
+            task_type: $field($args.task_type.clone()),
+            model_id: $field($args.model_id.clone()),
+            metadata: $field($args.metadata()?),
             ..$name::default()
         })
     };
@@ -105,10 +122,12 @@ impl TaskArgs {
     }
 
     fn kwargs(&self) -> Result<Option<Json>, CliError> {
-        if self.args.as_deref() == Some("-") && self.kwargs.as_deref() == Some("-") {
-            return Err(CliError::usage("only one of --args and --kwargs can come from standard input"));
-        }
+        one_reads_stdin(&[self.args.as_deref(), self.kwargs.as_deref(), self.metadata.as_deref()])?;
         named(self.kwargs.as_deref(), &self.pairs)
+    }
+
+    fn metadata(&self) -> Result<Option<Json>, CliError> {
+        self.metadata.as_deref().map(metadata).transpose()
     }
 
     pub(super) fn create_schedule(&self) -> Result<CreateSchedule, CliError> {
