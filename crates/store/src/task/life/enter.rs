@@ -66,7 +66,7 @@ impl<'a> Entering<'a> {
     pub(crate) fn add(&mut self, seat: Seat<'a>, left: Left<'a>) {
         match seat.life.phase {
             Phase::Blocked { deps_left, run_at } => {
-                self.blocked.extend(blocked_row(&seat, deps_left, run_at))
+                self.blocked.extend(blocked_row(&seat, deps_left, run_at));
             }
             Phase::Scheduled { run_at, wait } => self.scheduled.extend(scheduled_row(&seat, run_at, wait)),
             Phase::Limited(limit) => self.limited.entry(at_gate(seat.life, limit)).or_default().push(seat.id),
