@@ -21,17 +21,33 @@ pub enum BackoffKind {
 ///
 /// Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Written")]
 pub struct Backoff {
     /// How the delay grows.
-    #[serde(default)]
     pub kind: BackoffKind,
     /// The first delay in seconds, 0 to 31,536,000 (a year).
-    #[serde(default = "Backoff::default_seconds")]
     pub seconds: f64,
     /// The longest delay in seconds, same range.
-    #[serde(default = "Backoff::default_max_seconds")]
     pub max_seconds: f64,
+}
+
+/// A backoff as users write it, parts of which they leave out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    kind: BackoffKind,
+    #[serde(default = "Backoff::default_seconds")]
+    seconds: f64,
+    max_seconds: Option<f64>,
+}
+
+impl From<Written> for Backoff {
+    fn from(Written { kind, seconds, max_seconds }: Written) -> Self {
+        // A first delay above the usual longest is meant.
+        let max_seconds = max_seconds.unwrap_or_else(|| Self::default_max_seconds().max(seconds));
+        Self { kind, seconds, max_seconds }
+    }
 }
 
 impl Default for Backoff {
@@ -93,6 +109,20 @@ mod tests {
         assert_eq!(wild.ceiling(u32::MAX), Duration::from_secs_f64(Backoff::LIMIT_SECONDS));
         let nan = Backoff { kind: BackoffKind::Fixed, seconds: f64::NAN, max_seconds: 1.0 };
         assert!(nan.delay(1, 0.5) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_longest_wait_that_is_left_out_never_cuts_the_first() {
+        let read = |text| serde_json::from_str::<Backoff>(text).unwrap().max_seconds;
+        assert_eq!(
+            [read("{}"), read(r#"{"seconds":9}"#), read(r#"{"seconds":3600}"#)],
+            [600.0, 600.0, 3600.0]
+        );
+        assert_eq!(
+            read(r#"{"seconds":3600,"max_seconds":5}"#),
+            5.0,
+            "it is refused where users are told why"
+        );
     }
 
     #[test]

@@ -158,8 +158,7 @@ impl Check {
                 }
             }
             if max_seconds < seconds {
-                let rule = "must not be below seconds; it is 600 if left out";
-                self.add("backoff.max_seconds", "out_of_range", rule);
+                self.add("backoff.max_seconds", "out_of_range", "must not be below seconds");
             }
         }
         if task.depends_on.len() > 1_000 {
