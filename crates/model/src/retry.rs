@@ -112,20 +112,6 @@ mod tests {
     }
 
     #[test]
-    fn a_longest_wait_that_is_left_out_never_cuts_the_first() {
-        let read = |text| serde_json::from_str::<Backoff>(text).unwrap().max_seconds;
-        assert_eq!(
-            [read("{}"), read(r#"{"seconds":9}"#), read(r#"{"seconds":3600}"#)],
-            [600.0, 600.0, 3600.0]
-        );
-        assert_eq!(
-            read(r#"{"seconds":3600,"max_seconds":5}"#),
-            5.0,
-            "it is refused where users are told why"
-        );
-    }
-
-    #[test]
     fn jitter_is_full() {
         let backoff = Backoff { kind: BackoffKind::Fixed, seconds: 10.0, max_seconds: 10.0 };
         assert_eq!(backoff.delay(1, 0.0), Duration::ZERO);

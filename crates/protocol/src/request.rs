@@ -239,3 +239,18 @@ pub(crate) fn priority<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     }
     deserializer.deserialize_any(NameOrNumber)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_longest_wait_that_is_left_out_never_cuts_the_first() {
+        let read = |text| serde_json::from_str::<taskloom_model::Backoff>(text).map(|b| b.max_seconds).ok();
+        assert_eq!([read("{}"), read(r#"{"seconds":9}"#)], [Some(600.0); 2]);
+        assert_eq!(read(r#"{"seconds":3600}"#), Some(3600.0));
+        assert_eq!(
+            read(r#"{"seconds":3600,"max_seconds":5}"#),
+            Some(5.0),
+            "who checks it tells the user why not"
+        );
+    }
+}
