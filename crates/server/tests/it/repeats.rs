@@ -121,7 +121,7 @@ async fn wishes_about_keys_are_checked() {
     ] {
         let problem = server.post(&token, "/tasks", body.clone()).await.problem(422, "validation");
         let named = problem["errors"].to_string();
-        assert!(named.contains(&format!("\"{field}\"")), "{body}: {named}");
+        assert!(named.contains(&format!("\"{}\"", field.replace('.', "\",\""))), "{body}: {named}");
     }
 }
 
