@@ -258,6 +258,11 @@ impl Tx {
         }
     }
 
+    /// What a query ends with whose rows are to stay as they are until the transaction ends.
+    pub(crate) fn locking(&self) -> &'static str {
+        if self.is_shared() { " FOR UPDATE" } else { "" }
+    }
+
     /// Whether other transactions may write at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self, Self::Sqlite(_))

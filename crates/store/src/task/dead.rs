@@ -84,6 +84,6 @@ impl Store {
 /// Those of the tasks that have failed, and stay so until the transaction ends.
 async fn failed(tx: &mut Tx, ids: &[TaskId]) -> Result<Vec<TaskId>> {
     let sql = "SELECT id FROM outcomes WHERE state = ? AND id";
-    let locking = if tx.is_shared() { " FOR UPDATE" } else { "" };
+    let locking = tx.locking();
     tx.rows_in(sql, params![State::Failed.name()], ids, locking, first).await
 }

@@ -110,7 +110,7 @@ impl Store {
 /// Hides those of the tasks that exist, and notes that they are to be forgotten; gives how many.
 pub(super) async fn hide(tx: &mut Tx, ids: &[TaskId], now: Timestamp) -> Result<u64> {
     let shown = "SELECT id FROM tasks WHERE deleted_at IS NULL AND id";
-    let locking = if tx.is_shared() { " FOR UPDATE" } else { "" };
+    let locking = tx.locking();
     let ids: Vec<TaskId> = tx.rows_in(shown, &[], ids, locking, first).await?;
     tx.exec_in("UPDATE tasks SET deleted_at = ? WHERE id", params![now], &ids).await?;
     let rows: Vec<Param<'_>> = ids.iter().flat_map(|id| [now.into(), (*id).into()]).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taskloom_model::{Action, Finish, ParentPolicy, Phase, SessionId, TaskId, Timestamp, WorkflowId, next};
+use taskloom_model::{Action, Finish, ParentPolicy, Phase, SessionId, TaskId, Timestamp, WorkflowId};
 use taskloom_protocol::{Json, TaskRef};
 
 use super::spawn::still_holds;
@@ -11,9 +11,9 @@ use crate::Store;
 use crate::error::{Result, StoreError};
 use crate::row::Row;
 use crate::sql::{Param, params};
-use crate::task::life::{load, lock_blocked, update};
+use crate::task::life::{load, lock_blocked};
 use crate::task::note::Note;
-use crate::task::step::{Request, Stepped, step};
+use crate::task::step::{Request, Stepped, step, step_all};
 use crate::task::submit::{Made, NewTask, Submission, SubmitOutcome, submit};
 use crate::tx::Tx;
 
@@ -157,17 +157,9 @@ pub(super) async fn more_parents(
     now: Timestamp,
     steps: &mut Vec<Stepped>,
 ) -> Result<bool> {
-    let is_locked = !lock_blocked(tx, &[id]).await?.is_empty();
-    let Some(standing) = load(tx, id).await? else { return Ok(false) };
-    let Ok(transition) = next(&standing.life, &standing.rules, Action::MoreParents { edges }, now, 0.0)
-    else {
-        return Ok(false);
-    };
-    if tx.is_shared() && !is_locked {
-        return Err(StoreError::Conflict("a dependant was just being moved".into()));
-    }
-    let taskloom_model::Effect::Become(after) = transition.effect else { return Ok(false) };
-    update(tx, &[(standing.seat(id), after)]).await?;
-    steps.push(Stepped::of(id, &standing, after));
-    Ok(true)
+    // A parent that ends meanwhile counts down first, or afterwards.
+    lock_blocked(tx, &[id]).await?;
+    let request = Request::new(id, Action::MoreParents { edges });
+    let verdicts = step_all(tx, &[request], now, steps).await?;
+    Ok(verdicts.iter().all(std::result::Result::is_ok))
 }

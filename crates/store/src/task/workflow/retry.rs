@@ -114,10 +114,11 @@ impl Plan {
         edges: Vec<Edge>,
         from: Option<&str>,
     ) -> std::result::Result<Self, RetryRefused> {
+        let states: HashMap<TaskId, State> = members.iter().map(|m| (m.id, m.state)).collect();
         let mut again: HashSet<TaskId> = match from {
             None => {
                 let mut again = members.iter().filter(|m| failed(m)).map(|m| m.id).collect();
-                leave_out_hopeless(&mut again, &states_of(&members), &edges);
+                leave_out_hopeless(&mut again, &states, &edges);
                 again
             }
             Some(key) => {
@@ -141,7 +142,6 @@ impl Plan {
                 return Err(RetryRefused::StillLives { id, node, state });
             }
         }
-        let states = states_of(&members);
         let mut waits: HashMap<TaskId, Vec<(TaskId, bool)>> = HashMap::new();
         for Edge { child, parent, is_open, .. } in edges {
             if !gone.contains(&parent) {
@@ -251,22 +251,13 @@ impl Plan {
     }
 }
 
-fn states_of(members: &[Member]) -> HashMap<TaskId, State> {
-    members.iter().map(|member| (member.id, member.state)).collect()
-}
-
-/// Who would only follow a parent again that has failed and does not run again, because its user has put it away.
+/// Takes out who would only follow a parent again that has failed and does not run again, because its user has put it away.
 fn leave_out_hopeless(again: &mut HashSet<TaskId>, states: &HashMap<TaskId, State>, edges: &[Edge]) {
-    let mut found = true;
-    while found {
-        found = false;
-        for edge in edges.iter().filter(|edge| edge.policy != ParentPolicy::Run) {
-            let failed = matches!(states.get(&edge.parent), Some(State::Failed | State::Revoked));
-            if failed && !again.contains(&edge.parent) {
-                found |= again.remove(&edge.child);
-            }
-        }
-    }
+    let has_failed = |id: &TaskId| matches!(states.get(id), Some(State::Failed | State::Revoked));
+    let stays = states.keys().filter(|id| has_failed(id) && !again.contains(id)).copied().collect();
+    let follows = |edge: &&Edge| edge.policy != ParentPolicy::Run && again.contains(&edge.child);
+    let hopeless = reached(stays, edges.iter().filter(follows).map(|edge| (edge.parent, edge.child)));
+    again.retain(|id| !hopeless.contains(id));
 }
 
 fn failed(member: &Member) -> bool {
@@ -275,36 +266,30 @@ fn failed(member: &Member) -> bool {
 
 /// A task and all that depends on it, directly or not.
 fn downstream(from: TaskId, edges: &[Edge]) -> HashSet<TaskId> {
-    let mut children: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
-    for edge in edges {
-        children.entry(edge.parent).or_default().push(edge.child);
-    }
-    let (mut found, mut open) = (HashSet::from([from]), vec![from]);
-    while let Some(id) = open.pop() {
-        for child in children.get(&id).into_iter().flatten() {
-            if found.insert(*child) {
-                open.push(*child);
-            }
-        }
-    }
+    let mut found = reached(vec![from], edges.iter().map(|edge| (edge.parent, edge.child)));
+    found.insert(from);
     found
 }
 
 /// What these tasks have made, and what that has.
 fn made_by(members: &[Member], makers: &HashSet<TaskId>) -> HashSet<TaskId> {
-    let mut children: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
-    for member in members {
-        if let Some(parent) = member.parent {
-            children.entry(parent).or_default().push(member.id);
-        }
+    let made = members.iter().filter_map(|member| Some((member.parent?, member.id)));
+    reached(makers.iter().copied().collect(), made)
+}
+
+/// All that arrows lead to from these, directly or not.
+fn reached(mut open: Vec<TaskId>, arrows: impl Iterator<Item = (TaskId, TaskId)>) -> HashSet<TaskId> {
+    let mut targets: HashMap<TaskId, Vec<TaskId>> = HashMap::new();
+    for (from, to) in arrows {
+        targets.entry(from).or_default().push(to);
     }
-    let (mut made, mut open) = (HashSet::new(), makers.iter().copied().collect::<Vec<_>>());
-    while let Some(maker) = open.pop() {
-        for child in children.get(&maker).into_iter().flatten() {
-            if made.insert(*child) {
-                open.push(*child);
+    let mut found = HashSet::new();
+    while let Some(id) = open.pop() {
+        for target in targets.get(&id).into_iter().flatten() {
+            if found.insert(*target) {
+                open.push(*target);
             }
         }
     }
-    made
+    found
 }
