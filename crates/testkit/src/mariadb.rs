@@ -170,6 +170,8 @@ fn arguments(folder: &Path, port: u16, settings: Settings, tls: bool) -> Vec<Str
         "--skip-log-bin".to_owned(),
         "--max-connections=200".to_owned(),
         "--character-set-server=utf8mb4".to_owned(),
+        // Debian's MySQL wants a directory there that only its package makes.
+        format!("--secure-file-priv={}", file("")),
         // MySQL's second protocol has a port of its own.
         "--loose-mysqlx=OFF".to_owned(),
     ];
