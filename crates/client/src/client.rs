@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::address::DEFAULT_SERVER;
 use crate::transport::{Answer, Call, Transport, read};
-use crate::{Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks, Workflows};
+use crate::{
+    ApiKeys, Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks, Users, Workflows,
+};
 
 /// What a Rust program does with the tasks of a user: one server, one token, one pool of connections.
 ///
@@ -106,6 +108,16 @@ impl Client {
     /// The result cache.
     pub fn cache(&self) -> Cache<'_> {
         Cache(self)
+    }
+
+    /// The API keys of the client's user; only with the access token of a login.
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys(self)
+    }
+
+    /// Users: oneself, and all of them for admins.
+    pub fn users(&self) -> Users<'_> {
+        Users(self)
     }
 
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
