@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::address::DEFAULT_SERVER;
 use crate::transport::{Answer, Call, Transport, read};
 use crate::{
-    ApiKeys, Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks, Users, Workflows,
+    Admin, ApiKeys, Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks, Users, Workers,
+    Workflows,
 };
 
 /// What a Rust program does with the tasks of a user: one server, one token, one pool of connections.
@@ -118,6 +119,16 @@ impl Client {
     /// Users: oneself, and all of them for admins.
     pub fn users(&self) -> Users<'_> {
         Users(self)
+    }
+
+    /// Workers; for operators.
+    pub fn workers(&self) -> Workers<'_> {
+        Workers(self)
+    }
+
+    /// What admins do to the installation as a whole.
+    pub fn admin(&self) -> Admin<'_> {
+        Admin(self)
     }
 
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {

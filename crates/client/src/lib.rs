@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod address;
+mod admin;
 mod api_keys;
 mod cache;
 mod checksum;
@@ -19,8 +20,10 @@ mod tasks;
 pub mod transport;
 mod users;
 mod wait;
+mod workers;
 mod workflows;
 
+pub use admin::Admin;
 pub use api_keys::ApiKeys;
 pub use cache::Cache;
 pub use checksum::Checksum;
@@ -42,14 +45,15 @@ pub use taskloom_protocol::{
     CountTasks, Counts, CreateApiKey, CreateSchedule, CreateUser, DeadFilter, DeadLetter, Explanation,
     FieldError, Given, Json, KeptLine, Keyed, LimitInfo, ListCache, ListSchedules, ListTasks, ListTicks,
     ListUsers, ListWorkflows, LogLevel, LogLine, Logs, MapOver, MoveDead, MovedDead, NewApiKey, Page,
-    PreviewSchedule, PreviewTime, PurgeCache, QueueLimits, QueueStats, RateLimit, RunSchedule, Schedule,
-    SchedulePage, Scope, SubmitTask, SubmitWorkflow, Task, TaskError, TaskEvent, Tick, TickCounts, TickPage,
-    UniqueConflict, UpdateUser, User, Workflow, WorkflowNode, WorkflowPage, WorkflowSubmitted, WorkflowTask,
-    WorkflowVerdict,
+    PreviewSchedule, PreviewTime, PruneAnswer, PruneCounts, PruneRequest, PurgeCache, QueueLimits,
+    QueueStats, RateLimit, RunSchedule, Schedule, SchedulePage, Scope, SubmitTask, SubmitWorkflow, Task,
+    TaskError, TaskEvent, Tick, TickCounts, TickPage, UniqueConflict, UpdateUser, User, WorkerInfo, Workflow,
+    WorkflowNode, WorkflowPage, WorkflowSubmitted, WorkflowTask, WorkflowVerdict,
 };
 pub use tasks::Tasks;
 pub use users::Users;
 pub use uuid::Uuid;
+pub use workers::Workers;
 pub use workflows::Workflows;
 
 /// A value as the JSON that requests hold, such as [`CreateSchedule::kwargs`].

@@ -35,9 +35,15 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// One whose engine has other settings.
+    pub(crate) async fn with(set: impl FnOnce(&mut EngineConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_file(&dir.path().join("taskloom.db"), Synchronous::Normal).unwrap();
-        let config = EngineConfig::new(dir.path().join("artifacts"));
+        let mut config = EngineConfig::new(dir.path().join("artifacts"));
+        set(&mut config);
         let engine = Engine::new(store, config, Arc::new(SystemClock));
         for (username, role) in [("ann", Role::User), ("olga", Role::Operator), ("ada", Role::Admin)] {
             let (id, created_at) = (Uuid::now_v7(), engine.clock().now());
