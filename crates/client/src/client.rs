@@ -9,7 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::address::DEFAULT_SERVER;
 use crate::transport::{Answer, Call, Transport, read};
-use crate::{Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks, Workflows};
+use crate::{
+    Admin, ApiKeys, Cache, DeadLetters, Error, Limits, NewTask, Queues, Schedules, Tasks, Users, Workers,
+    Workflows,
+};
 
 /// What a Rust program does with the tasks of a user: one server, one token, one pool of connections.
 ///
@@ -106,6 +109,26 @@ impl Client {
     /// The result cache.
     pub fn cache(&self) -> Cache<'_> {
         Cache(self)
+    }
+
+    /// The API keys of the client's user; only with the access token of a login.
+    pub fn api_keys(&self) -> ApiKeys<'_> {
+        ApiKeys(self)
+    }
+
+    /// Users: oneself, and all of them for admins.
+    pub fn users(&self) -> Users<'_> {
+        Users(self)
+    }
+
+    /// Workers; for operators.
+    pub fn workers(&self) -> Workers<'_> {
+        Workers(self)
+    }
+
+    /// What admins do to the installation as a whole.
+    pub fn admin(&self) -> Admin<'_> {
+        Admin(self)
     }
 
     pub(crate) async fn call<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod address;
+mod admin;
+mod api_keys;
 mod cache;
 mod checksum;
 mod client;
@@ -16,9 +18,13 @@ pub mod sse;
 mod submit;
 mod tasks;
 pub mod transport;
+mod users;
 mod wait;
+mod workers;
 mod workflows;
 
+pub use admin::Admin;
+pub use api_keys::ApiKeys;
 pub use cache::Cache;
 pub use checksum::Checksum;
 pub use client::Client;
@@ -32,19 +38,22 @@ pub use serde_json::json;
 pub use submit::{NewTask, SubmitOutcome, Submitted};
 pub use taskloom_model::{
     AttemptOutcome, Backoff, BackoffKind, CacheOutcome, Limit, Misfire, Overlap, ParentPolicy, Priority,
-    Reason, ScheduleType, SkipReason, State, Status, TickOutcome, Timestamp,
+    Reason, Role, ScheduleType, SkipReason, State, Status, TickOutcome, Timestamp,
 };
 pub use taskloom_protocol::{
-    Artifact, Attempt, CacheEntry, CachePage, CacheRequests, Cause, Change, ChangeSchedule, Code, CountTasks,
-    Counts, CreateSchedule, DeadFilter, DeadLetter, Explanation, FieldError, Given, Json, KeptLine, Keyed,
-    LimitInfo, ListCache, ListSchedules, ListTasks, ListTicks, ListWorkflows, LogLevel, LogLine, Logs,
-    MapOver, MoveDead, MovedDead, Page, PreviewSchedule, PreviewTime, PurgeCache, QueueLimits, QueueStats,
-    RateLimit, RunSchedule, Schedule, SchedulePage, SubmitTask, SubmitWorkflow, Task, TaskError, TaskEvent,
-    Tick, TickCounts, TickPage, UniqueConflict, Workflow, WorkflowNode, WorkflowPage, WorkflowSubmitted,
-    WorkflowTask, WorkflowVerdict,
+    ApiKey, Artifact, Attempt, CacheEntry, CachePage, CacheRequests, Cause, Change, ChangeSchedule, Code,
+    CountTasks, Counts, CreateApiKey, CreateSchedule, CreateUser, DeadFilter, DeadLetter, Explanation,
+    FieldError, Given, Json, KeptLine, Keyed, LimitInfo, ListCache, ListSchedules, ListTasks, ListTicks,
+    ListUsers, ListWorkflows, LogLevel, LogLine, Logs, MapOver, MoveDead, MovedDead, NewApiKey, Page,
+    PreviewSchedule, PreviewTime, PruneAnswer, PruneCounts, PruneRequest, PurgeCache, QueueLimits,
+    QueueStats, RateLimit, RunSchedule, Schedule, SchedulePage, Scope, SubmitTask, SubmitWorkflow, Task,
+    TaskError, TaskEvent, Tick, TickCounts, TickPage, UniqueConflict, UpdateUser, User, WorkerInfo, Workflow,
+    WorkflowNode, WorkflowPage, WorkflowSubmitted, WorkflowTask, WorkflowVerdict,
 };
 pub use tasks::Tasks;
+pub use users::Users;
 pub use uuid::Uuid;
+pub use workers::Workers;
 pub use workflows::Workflows;
 
 /// A value as the JSON that requests hold, such as [`CreateSchedule::kwargs`].

@@ -6,7 +6,7 @@ use futures_util::stream::{self, Stream};
 use serde::de::DeserializeOwned;
 use taskloom_protocol::{
     CacheEntry, CachePage, KeptLine, LimitInfo, LimitList, Logs, Page, Schedule, SchedulePage, Task, Tick,
-    TickPage, Workflow, WorkflowPage,
+    TickPage, User, UserPage, Workflow, WorkflowPage,
 };
 
 use crate::transport::Call;
@@ -107,6 +107,7 @@ listed! {
     Workflow in WorkflowPage by "cursor", next_cursor;
     CacheEntry in CachePage by "cursor", next_cursor;
     LimitInfo in LimitList by "after", next_after;
+    User in UserPage by "after", next_after;
 }
 
 impl Listed for KeptLine {

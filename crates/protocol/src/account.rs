@@ -69,6 +69,15 @@ pub struct User {
     pub created_at: Timestamp,
 }
 
+/// A page of users by name.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct UserPage {
+    /// The users.
+    pub items: Vec<User>,
+    /// Sent as `after`, gives the next page; null on the last.
+    pub next_after: Option<String>,
+}
+
 /// A new user.
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -172,6 +181,13 @@ pub struct ApiKey {
     /// When it was revoked.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Timestamp>,
+}
+
+/// One's API keys.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct ApiKeyList {
+    /// The keys, the newest first, revoked ones too; up to 1,000.
+    pub items: Vec<ApiKey>,
 }
 
 /// A new API key; the only answer that ever carries the secret.

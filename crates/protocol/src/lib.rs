@@ -24,8 +24,8 @@ mod worker;
 mod workflow;
 
 pub use account::{
-    ApiKey, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope, TokenPair,
-    UpdateUser, User,
+    ApiKey, ApiKeyList, CreateApiKey, CreateUser, Login, NewApiKey, PasswordChange, Refresh, Scope,
+    TokenPair, UpdateUser, User, UserPage,
 };
 pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
 pub use canonical::canonical;
@@ -37,7 +37,9 @@ pub use field::{Json, JsonError, check_json, json_null};
 pub use handler::HandlerDefaults;
 pub use history::{Artifact, Artifacts, Attempt, Attempts, KeptLine, LogLevel, LogLine, Logs};
 pub use prune::{PruneAnswer, PruneCounts, PruneRequest};
-pub use query::{CountTasks, ListCache, ListSchedules, ListTasks, ListTicks, ListWorkflows, PurgeCache};
+pub use query::{
+    CountTasks, ListCache, ListSchedules, ListTasks, ListTicks, ListUsers, ListWorkflows, PurgeCache,
+};
 pub use queue::{LimitInfo, LimitList, QueueLimits, QueueList, QueueStats};
 pub use request::{Batch, Change, RateLimit, SubmitTask, UniqueConflict};
 pub use schedule::{
@@ -49,7 +51,7 @@ pub use text::shorten;
 pub use worker::{
     ArtifactPut, Beat, BeatAnswer, BeatTask, ClaimAnswer, ClaimRequest, Claimed, DrainAnswer, DrainRequest,
     FinishAnswer, FinishRequest, FinishTask, Outcome, PROTOCOL_VERSION, Register, Registered, Spawn,
-    SpawnAnswer, TaskRef, WorkerApi, WorkerError, WorkerInfo,
+    SpawnAnswer, TaskRef, WorkerApi, WorkerError, WorkerInfo, WorkerList,
 };
 pub use workflow::{
     Keyed, MAX_EDGES, MapOver, RetryWorkflow, SubmitWorkflow, Workflow, WorkflowNode, WorkflowPage,

@@ -181,6 +181,19 @@ pub struct PurgeCache {
     pub all: bool,
 }
 
+/// Which users to list.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ListUsers {
+    /// Users on the page.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    pub limit: Option<u32>,
+    /// Only users whose names sort after this one: the `next_after` of the page before.
+    #[param(max_length = 64)]
+    pub after: Option<String>,
+}
+
 /// The names of a status, for the document.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "lowercase")]

@@ -328,6 +328,13 @@ pub struct WorkerInfo {
     pub alive: bool,
 }
 
+/// The workers that registered lately.
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
+pub struct WorkerList {
+    /// One for each boot, the one that was heard last first; up to 1,000.
+    pub items: Vec<WorkerInfo>,
+}
+
 /// Why a call of the worker protocol failed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorkerError {

@@ -3,11 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Serialize;
 use taskloom_model::{Permission, Role};
-use taskloom_protocol::{ApiKey, Code, CreateApiKey, FieldError, NewApiKey, Scope};
+use taskloom_protocol::{ApiKey, ApiKeyList, Code, CreateApiKey, FieldError, NewApiKey, Scope};
 use taskloom_store::ApiKeyRow;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -26,18 +24,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
 }
 
-/// One's API keys.
-#[derive(Serialize, ToSchema)]
-struct ApiKeys {
-    /// The keys, revoked ones too.
-    items: Vec<ApiKey>,
-}
-
 /// One's own keys, without their secrets.
 #[utoipa::path(get, path = "/api-keys", tag = "api-keys", operation_id = "api_keys_list",
-    responses((status = 200, description = "The keys", body = ApiKeys)))]
-async fn list(State(app): State<App>, user: SignedIn) -> ApiResult<Json<ApiKeys>> {
-    Ok(Json(ApiKeys { items: app.store().api_key_list(user.user_id).await? }))
+    responses((status = 200, description = "The keys", body = ApiKeyList)))]
+async fn list(State(app): State<App>, user: SignedIn) -> ApiResult<Json<ApiKeyList>> {
+    Ok(Json(ApiKeyList { items: app.store().api_key_list(user.user_id).await? }))
 }
 
 /// Create a key. The answer shows the secret, once and never again.

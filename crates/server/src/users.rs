@@ -2,10 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
-use taskloom_protocol::{Code, CreateUser, FieldError, UpdateUser, User};
+use taskloom_protocol::{Code, CreateUser, FieldError, ListUsers, UpdateUser, User, UserPage};
 use taskloom_store::{NewUser, StoreError, UserChange};
-use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -27,32 +25,10 @@ async fn me(State(app): State<App>, known: Known) -> ApiResult<Json<User>> {
     by_id(&app, known.user_id).await.map(Json)
 }
 
-/// Which users to list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// Users on the page.
-    #[param(minimum = 1, maximum = 500, default = 100)]
-    limit: Option<u32>,
-    /// Only users whose names sort after this one: the `next_after` of the page before.
-    #[param(max_length = 64)]
-    after: Option<String>,
-}
-
-/// A page of users by name.
-#[derive(Serialize, ToSchema)]
-struct UserPage {
-    /// The users.
-    items: Vec<User>,
-    /// Sent as `after`, gives the next page; null on the last.
-    next_after: Option<String>,
-}
-
 /// All users, by name.
-#[utoipa::path(get, path = "/users", tag = "users", operation_id = "users_list", params(ListQuery),
+#[utoipa::path(get, path = "/users", tag = "users", operation_id = "users_list", params(ListUsers),
     responses((status = 200, description = "A page of users", body = UserPage)))]
-async fn list(State(app): State<App>, _: Admin, Query(query): Query<ListQuery>) -> ApiResult<Json<UserPage>> {
+async fn list(State(app): State<App>, _: Admin, Query(query): Query<ListUsers>) -> ApiResult<Json<UserPage>> {
     let limit = query.limit.unwrap_or(100);
     if !(1..=500).contains(&limit) {
         return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 500")));

@@ -2,9 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use serde::Serialize;
-use taskloom_protocol::WorkerInfo;
-use utoipa::ToSchema;
+use taskloom_protocol::WorkerList;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -18,18 +16,11 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(drain))
 }
 
-/// The workers that registered lately.
-#[derive(Serialize, ToSchema)]
-struct Workers {
-    /// One for each boot.
-    items: Vec<WorkerInfo>,
-}
-
 /// The workers that registered lately, alive or not.
 #[utoipa::path(get, path = "/workers", tag = "workers", operation_id = "workers_list",
-    responses((status = 200, description = "The workers", body = Workers)))]
-async fn list(State(app): State<App>, _: Operator) -> ApiResult<Json<Workers>> {
-    Ok(Json(Workers { items: app.engine.workers().await? }))
+    responses((status = 200, description = "The workers", body = WorkerList)))]
+async fn list(State(app): State<App>, _: Operator) -> ApiResult<Json<WorkerList>> {
+    Ok(Json(WorkerList { items: app.engine.workers().await? }))
 }
 
 /// Tell a worker to take no more tasks and to leave when it is done; it hears so with its next heartbeat.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers are tests too")]
 
+mod accounts;
 mod errors;
 mod events;
 mod guide;

@@ -1,11 +1,11 @@
-//! Queues, limits, dead letters and the cache.
+//! Queues, limits, dead letters, the cache, workers and retention.
 
 use std::time::Duration;
 
 use serde_json::json;
 use taskloom_client::{
-    Cause, Code, DeadFilter, Limit, ListCache, MoveDead, PurgeCache, QueueLimits, RateLimit, Reason, Status,
-    SubmitOutcome,
+    Cause, Code, DeadFilter, Limit, ListCache, MoveDead, PruneCounts, PruneRequest, PurgeCache, QueueLimits,
+    RateLimit, Reason, Status, SubmitOutcome,
 };
 
 use crate::server::{PATIENCE, Server, eventually};
@@ -108,4 +108,43 @@ async fn the_cache_is_looked_at_and_purged() {
     assert_eq!(echo(0).await.unwrap().outcome, SubmitOutcome::Made);
     let error = client.cache().purge(&PurgeCache { all: true, ..PurgeCache::default() }).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::Forbidden));
+}
+
+#[tokio::test]
+async fn workers_are_listed_and_drained() {
+    let server = Server::start().await;
+    let (ann, olga) = server.clients().await;
+    let worker = eventually("the worker to register", async || {
+        olga.workers().list().await.unwrap().into_iter().next()
+    })
+    .await;
+    assert!(worker.alive && !worker.draining, "{worker:?}");
+    assert!(worker.handlers.iter().any(|handler| handler == "test.gated"), "{worker:?}");
+    assert_eq!(ann.workers().list().await.unwrap_err().code(), Some(Code::Forbidden));
+    assert_eq!(ann.workers().drain(worker.session).await.unwrap_err().code(), Some(Code::Forbidden));
+    olga.workers().drain(worker.session).await.unwrap();
+    eventually("the drained worker to leave", async || {
+        olga.workers().list().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(olga.workers().drain(worker.session).await.unwrap_err().code(), Some(Code::NotFound));
+}
+
+#[tokio::test]
+async fn what_is_past_its_retention_is_counted_and_forgotten() {
+    let server = Server::with(|config| config.keep.revoked.age = Some(Duration::ZERO)).await;
+    let (ann, ada) = (server.client("ann").await, server.client("ada").await);
+    let id = ann.task("demo.echo").delay(Duration::from_secs(3_600)).submit().await.unwrap().id();
+    ann.tasks().cancel(id).await.unwrap();
+    let one = PruneCounts { revoked: 1, ..PruneCounts::default() };
+    let counted = ada.admin().prune(&PruneRequest::default()).await.unwrap();
+    assert_eq!((counted.dry_run, counted.tasks, counted.more), (true, one, false));
+    assert_eq!(ann.tasks().get(id).await.unwrap().status, Status::Revoked);
+    let all = PruneRequest { dry_run: Some(false), limit: Some(100) };
+    assert_eq!(ann.admin().prune(&all).await.unwrap_err().code(), Some(Code::Forbidden));
+    let forgotten = ada.admin().prune(&all).await.unwrap();
+    assert_eq!((forgotten.dry_run, forgotten.tasks, forgotten.more), (false, one, false));
+    assert_eq!(ann.tasks().get(id).await.unwrap_err().code(), Some(Code::NotFound));
+    let none = PruneRequest { limit: Some(0), ..PruneRequest::default() };
+    assert_eq!(ada.admin().prune(&none).await.unwrap_err().code(), Some(Code::Validation));
 }

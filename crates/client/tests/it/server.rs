@@ -15,14 +15,15 @@ use taskloom_worker::{CancellationToken, Context, HandlerError, Registry, Worker
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-const PASSWORD: &str = "correct horse";
+/// What the users that are there from the start log in with.
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Nothing here takes long; a test that waits for so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static HASH: LazyLock<String> = LazyLock::new(|| hash_password(PASSWORD).unwrap());
 
-/// A server with the users `ann` (user) and `olga` (operator), and a worker for the queue `default`.
+/// A server with the users `ann` (user), `olga` (operator) and `ada` (admin), and a worker for the queue `default`.
 pub(crate) struct Server {
     /// Its URL.
     pub(crate) url: String,
@@ -34,11 +35,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// One whose engine has other settings.
+    pub(crate) async fn with(set: impl FnOnce(&mut EngineConfig)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_file(&dir.path().join("taskloom.db"), Synchronous::Normal).unwrap();
-        let config = EngineConfig::new(dir.path().join("artifacts"));
+        let mut config = EngineConfig::new(dir.path().join("artifacts"));
+        set(&mut config);
         let engine = Engine::new(store, config, Arc::new(SystemClock));
-        for (username, role) in [("ann", Role::User), ("olga", Role::Operator)] {
+        for (username, role) in [("ann", Role::User), ("olga", Role::Operator), ("ada", Role::Admin)] {
             let (id, created_at) = (Uuid::now_v7(), engine.clock().now());
             let password_hash = HASH.clone();
             let user =
