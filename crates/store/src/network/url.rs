@@ -89,10 +89,8 @@ impl std::str::FromStr for DatabaseUrl {
     /// # Errors
     /// Which part breaks which rule, without quoting what may be a password.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, rest) =
-            text.split_once("://").ok_or("not a URL such as postgres://user@host/database")?;
+        let (scheme, place, query) = parts(text)?;
         let scheme = scheme.split_once('+').map_or(scheme, |(base, _)| base).to_ascii_lowercase();
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (options, left) = take_tls(query)?;
         match scheme.as_str() {
             "postgres" | "postgresql" => postgres(place, &left, options),
@@ -100,6 +98,18 @@ impl std::str::FromStr for DatabaseUrl {
             other => Err(format!("{other}:// is no database across a network: postgres:// or mysql://")),
         }
     }
+}
+
+/// A URL's scheme, what stands before its `?`, and its query.
+fn parts(text: &str) -> Result<(&str, &str, &str), String> {
+    let (scheme, rest) = text.split_once("://").ok_or("not a URL such as postgres://user@host/database")?;
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // It comes from a password in which a ? was not escaped: an error would quote the rest of that as an option.
+    if query.contains('@') {
+        let escapes = "% / ? # @ in a user name, a password or an option are written %25 %2F %3F %23 %40";
+        return Err(format!("in the URL of a database, the characters {escapes}"));
+    }
+    Ok((scheme, place, query))
 }
 
 /// Options of a query and their values.
@@ -258,6 +268,8 @@ mod tests {
             ("postgres://me:hunter2@db/t?wishes=3", "wishes"),
             ("mysql://me:hunter2@db", "names its database"),
             ("mysql://me:hunter2@db/t?wishes=3", "wishes is no option"),
+            ("mysql://me:p?hunter2@db/t", "are written %25"),
+            ("postgres://me:12?hunter2@db/t=1", "are written %25"),
         ] {
             let error = error(text);
             assert!(error.contains(rule) && !error.contains("hunter2"), "{text}: {error}");
