@@ -48,7 +48,7 @@ pub(super) const RANGES: [(&str, i64, i64); 33] = [
 /// The shortest secret key, in characters.
 const SECRET_KEY_LEAST: usize = 32;
 
-/// Keys whose values are never shown.
+/// Keys whose values are secret, or hold a password.
 pub(crate) fn is_secret(key: &str) -> bool {
     matches!(key, "auth.secret_key" | "database.url" | "redis.url")
 }

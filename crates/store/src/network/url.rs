@@ -64,6 +64,25 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// A URL as it is written, with `***` in place of its passwords.
+    ///
+    /// # Errors
+    /// Why it cannot be used: nobody knows then where its password ends.
+    pub fn masked(text: &str) -> Result<String, String> {
+        text.parse::<Self>()?;
+        let (scheme, place, query) = parts(text)?;
+        let login = place.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host)));
+        let mut shown = match login {
+            Some((user, host)) => format!("{scheme}://{user}:***@{host}"),
+            None => format!("{scheme}://{place}"),
+        };
+        for (index, option) in query.split('&').filter(|option| !option.is_empty()).enumerate() {
+            shown.push(if index == 0 { '?' } else { '&' });
+            shown.push_str(&masked_option(option));
+        }
+        Ok(shown)
+    }
+
     pub(super) fn show_database(&mut self, name: &str) {
         let (server, _) = self.shown.rsplit_once('/').unwrap_or((&self.shown, ""));
         self.shown = format!("{server}/{name}");
@@ -110,6 +129,16 @@ fn parts(text: &str) -> Result<(&str, &str, &str), String> {
         return Err(format!("in the URL of a database, the characters {escapes}"));
     }
     Ok((scheme, place, query))
+}
+
+/// An option of a query; PostgreSQL takes a password there as well.
+fn masked_option(option: &str) -> String {
+    let mut named = url::form_urlencoded::parse(option.as_bytes());
+    let is_secret = named.any(|(name, _)| name.to_ascii_lowercase().contains("pass"));
+    match option.split_once('=') {
+        Some((name, _)) if is_secret => format!("{name}=***"),
+        _ => option.to_owned(),
+    }
 }
 
 /// Options of a query and their values.
@@ -229,6 +258,8 @@ fn shown(scheme: &str, place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn error(text: &str) -> String {
@@ -273,6 +304,44 @@ mod tests {
         ] {
             let error = error(text);
             assert!(error.contains(rule) && !error.contains("hunter2"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn all_but_passwords_is_shown() {
+        for (text, shown) in [
+            ("postgres://me:hunter2@db/t", "postgres://me:***@db/t"),
+            ("postgresql+asyncpg://me:hun/ter2@db:1/t", "postgresql+asyncpg://me:***@db:1/t"),
+            ("postgres://me:hun@ter2@db/t", "postgres://me:***@db/t"),
+            ("postgres://me@db/t?connect_timeout=3", "postgres://me@db/t?connect_timeout=3"),
+            (
+                "postgres://db/t?user=me&password=hunter2&sslmode=require",
+                "postgres://db/t?user=me&password=***&sslmode=require",
+            ),
+            ("postgres://db/t?%70assword=hunter2", "postgres://db/t?%70assword=***"),
+            ("mysql://me:hunter2@db:3307/t?ssl-mode=DISABLED", "mysql://me:***@db:3307/t?ssl-mode=DISABLED"),
+            ("mariadb://db/t", "mariadb://db/t"),
+        ] {
+            assert_eq!(DatabaseUrl::masked(text).as_deref(), Ok(shown));
+        }
+        assert!(DatabaseUrl::masked("postgres://me:p?hunter2@db/t").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_a_password_is_shown(
+            scheme in "postgres|mysql",
+            password in "[a-z0-9/?#@%:&=]{12,20}",
+        ) {
+            let text = format!("{scheme}://user:{password}@h/db");
+            let shown = match text.parse::<DatabaseUrl>() {
+                Ok(url) => format!("{url} {url:?} {}", DatabaseUrl::masked(&text).unwrap()),
+                Err(error) => error,
+            };
+            // Seven characters of a random text do not stand in a message by chance.
+            let parts = |text: &str| text.as_bytes().windows(7).map(<[u8]>::to_vec).collect::<Vec<_>>();
+            let shown = parts(&shown);
+            prop_assert!(parts(&password).iter().all(|part| !shown.contains(part)));
         }
     }
 }
