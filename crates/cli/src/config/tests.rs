@@ -154,7 +154,10 @@ fn secrets_are_not_quoted_in_errors() {
     for (name, text, rule) in [
         ("SECRET_KEY", "hunter2", "auth.secret_key: must have at least 32"),
         ("DATABASE_URL", "postgres://u:hunter2@db/x?sslmode=hunter2", "database.url: sslmode is one of"),
-        ("REDIS_URL", "hunter2", "redis.url: not a URL of Redis"),
+        ("REDIS_URL", "hunter2", "redis.url: the address of Redis begins with redis://"),
+        ("REDIS_URL", "redis://u:hunter2@x:port", "redis.url: in the address of Redis, a port is a number"),
+        ("REDIS_URL", "redis://:hunt/er2@x", "written %25 %2F %3F %23 %40"),
+        ("REDIS_URL", "redis+sentinel://:hunter2@x", "redis.url: redis+sentinel:// names the master"),
     ] {
         let message = error("", [(name, text)]);
         assert!(message.contains(rule), "{message}");

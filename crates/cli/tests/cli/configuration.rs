@@ -78,7 +78,8 @@ fn passwords_in_urls_are_neither_shown_nor_quoted() {
     for (url, redis, rule) in [
         ("postgres://u:hunter2@db/tasks?sslmode=maybe", redis, "database.url: sslmode is one of"),
         ("oracle://u:hunter2@db/tasks", redis, "database.url: oracle:// is not supported"),
-        (good, "http://u:hunter2@cache", "redis.url: not a URL of Redis"),
+        (good, "http://u:hunter2@cache", "redis.url: the address of Redis begins with redis://"),
+        (good, "redis://u:hunter2@cache:port", "redis.url: in the address of Redis, a port is a number"),
     ] {
         let (status, text) = with(url, redis, "config check");
         assert_eq!(status, Some(2), "{text}");
