@@ -40,7 +40,7 @@ pub enum BenchError {
     /// Something took far too long.
     #[error("{0} did not end in time")]
     Stuck(&'static str),
-    /// Ctrl-C.
+    /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
 }

@@ -23,6 +23,9 @@ mod stats;
 mod workload;
 
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 pub use args::{BenchArgs, Durability, Sizes, Workload};
 pub use error::BenchError;
@@ -37,17 +40,26 @@ pub use series::{Point, Series};
 ///
 /// # Errors
 /// A directory that cannot be used, a server that does not start, an answer that is none, a count that is not what
-/// was measured, or Ctrl-C. The private data is removed in every case.
+/// was measured, or Ctrl-C or SIGTERM. The private data is removed in every case.
 pub fn run(args: &BenchArgs, taskloom: &Path) -> Result<Report, BenchError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Before there is anything to remove: a signal that nobody listens for ends the process at once.
+    let [mut interrupt, mut terminate] = {
+        let _context = runtime.enter();
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?]
+    };
+    let dir = tempfile::Builder::new().prefix("data-bench-").tempdir_in(&args.dir)?;
     let ended = runtime.block_on(async {
         tokio::select! {
-            ended = workload::run_all(args, taskloom) => ended,
-            interrupted = tokio::signal::ctrl_c() => Err(interrupted.map_or_else(BenchError::from, |()| BenchError::Interrupted)),
+            ended = workload::run_all(args, taskloom, dir.path()) => ended,
+            _ = interrupt.recv() => Err(BenchError::Interrupted),
+            _ = terminate.recv() => Err(BenchError::Interrupted),
         }
     });
     // A load thread of an interrupted run is left to the end of the process.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    // Only now does nobody write there any more.
+    drop(dir);
     let report = ended?;
     if let Some(file) = &args.json {
         let mut text = serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?;

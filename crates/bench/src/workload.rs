@@ -35,15 +35,14 @@ struct Bench<'a> {
 }
 
 /// Runs the chosen workloads in turn, as often as asked: what disturbs the machine for a while then disturbs one
-/// repetition of each rather than all of one.
-pub(crate) async fn run_all(args: &BenchArgs, taskloom: &Path) -> Result<Report, BenchError> {
+/// repetition of each rather than all of one. The directory is private.
+pub(crate) async fn run_all(args: &BenchArgs, taskloom: &Path, dir: &Path) -> Result<Report, BenchError> {
     let taskloom = taskloom.canonicalize().unwrap_or_else(|_| taskloom.to_owned());
-    let dir = tempfile::Builder::new().prefix("data-bench-").tempdir_in(&args.dir)?;
-    let machine = Machine::look(dir.path(), args).await?;
+    let machine = Machine::look(dir, args).await?;
     let sizes = args.sizes();
     let mut bench = Bench {
         taskloom: &taskloom,
-        dir: dir.path(),
+        dir,
         target: target(args),
         progress: Progress::new(sizes.reps),
         recorder: Recorder::default(),

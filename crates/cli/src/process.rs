@@ -14,7 +14,7 @@ mod banner;
 pub(crate) mod data_dir;
 pub(crate) mod dev;
 mod http;
-mod listen;
+pub(crate) mod listen;
 mod running;
 pub(crate) mod scheduler;
 pub(crate) mod serve;

@@ -134,7 +134,14 @@ fn what_is_no_cron_names_the_field() {
 #[test]
 fn what_never_comes_ends() {
     for expression in ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "* * 30 2 *", "* * * 30 2 *"] {
-        assert_eq!(plan(cron(expression), "Europe/Berlin").next_after(at("2026-01-01T00:00:00Z")), None);
+        let plan = plan(cron(expression), "Europe/Berlin");
+        assert_eq!(plan.next_after(at("2026-01-01T00:00:00Z")), None);
+        assert!(plan.never_comes(), "{expression}");
+    }
+    let over = Window { start: None, end: Some(at("1980-01-01T00:00:00Z")) };
+    for spec in [cron("0 0 29 2 *"), cron("* * * * *"), daily("09:00"), Spec::Manual] {
+        let plan = Plan::new(spec, Zone::UTC, over, at("2000-01-01T00:00:00Z"));
+        assert!(!plan.never_comes() && plan.next_after(at("2026-01-01T00:00:00Z")).is_none());
     }
 }
 

@@ -151,8 +151,8 @@ pub struct ListCache {
     /// Only of this handler.
     #[param(max_length = 200)]
     pub handler: Option<String>,
-    /// Only the call with this signature.
-    #[param(max_length = 200)]
+    /// Only the call with this signature: 64 hexadecimal digits.
+    #[param(min_length = 64, max_length = 64, pattern = "^[0-9A-Fa-f]{64}$")]
     pub signature: Option<String>,
     /// Everybody's, for operators and admins.
     #[param(default = false)]
@@ -173,8 +173,8 @@ pub struct PurgeCache {
     /// Only of this handler.
     #[param(max_length = 200)]
     pub handler: Option<String>,
-    /// Only the call with this signature.
-    #[param(max_length = 200)]
+    /// Only the call with this signature: 64 hexadecimal digits.
+    #[param(min_length = 64, max_length = 64, pattern = "^[0-9A-Fa-f]{64}$")]
     pub signature: Option<String>,
     /// Everybody's, for operators and admins.
     #[param(default = false)]

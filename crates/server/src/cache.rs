@@ -51,15 +51,22 @@ fn checked(
     if everybody && !caller.all {
         return Err(ApiError::forbidden("only operators and admins see everybody's calls"));
     }
-    let fields = [("handler", &handler), ("signature", &signature)];
-    let too_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.chars().count() > 200);
-    let errors: Vec<FieldError> = fields
-        .into_iter()
-        .filter(|(_, text)| too_long(text))
-        .map(|(field, _)| FieldError::query(field, "too_long", "at most 200 characters"))
-        .collect();
+    let mut errors = Vec::new();
+    if handler.as_ref().is_some_and(|name| name.chars().count() > 200) {
+        errors.push(FieldError::query("handler", "too_long", "at most 200 characters"));
+    }
+    if signature.as_deref().is_some_and(|text| !is_signature(text)) {
+        let rule = "64 hexadecimal digits, as GET /cache lists it";
+        errors.push(FieldError::query("signature", "bad_value", rule));
+    }
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));
     }
+    let signature = signature.map(|text| text.to_ascii_lowercase());
     Ok(CacheQuery { handler, signature, everybody })
+}
+
+/// Whether it can be a call's signature; one that was cut off would pass for a call that the cache does not know.
+fn is_signature(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -16,7 +16,7 @@ use crate::output::{Output, Table, Tone, age};
 #[command(arg_required_else_help = true)]
 #[command(after_help = "Examples:\n  taskloom queue list\n  taskloom queue pause reports\n  \
     taskloom queue limit ai --max-running 4              at most 4 at once, on all workers together\n  \
-    taskloom queue limit mail --rate 100/60s             at most 100 started in a minute\n  \
+    taskloom queue limit mail --rate 100/60s             100 starts a minute, at most 100 of them together\n  \
     taskloom queue limit ai --none                       no limits\n  \
     taskloom queue keys                                  limits that tasks named by key")]
 pub(crate) struct Queue {
@@ -53,6 +53,11 @@ struct Named {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  taskloom queue limit ai --max-running 4\n  \
+    taskloom queue limit mail --rate 100/60s\n  taskloom queue limit mail --none\n\n\
+    --rate is a token bucket. It holds COUNT tokens and begins full; every start takes one, also that of a further \
+    attempt, and one comes back every TIME/COUNT. With 100/60s at most 100 tasks start together, then one every 0.6 s; \
+    after a minute without starts the bucket is full again.")]
 struct SetLimits {
     /// The queue
     name: String,
@@ -69,7 +74,7 @@ struct Limits {
     /// Tasks that run at once
     #[arg(long, value_name = "N")]
     max_running: Option<u32>,
-    /// Tasks that start in a time: COUNT/TIME, such as 100/60s or 5/1h
+    /// Tasks that start in a time, as a token bucket: COUNT/TIME, such as 100/60s or 5/1h
     #[arg(long, value_name = "COUNT/TIME", value_parser = rate)]
     rate: Option<RateLimit>,
     /// Remove all limits

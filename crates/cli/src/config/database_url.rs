@@ -31,6 +31,18 @@ pub(crate) fn parse_database_url(text: &str) -> Result<Database, String> {
     }
 }
 
+/// A database's URL as it is written, with `***` in place of its passwords.
+///
+/// # Errors
+/// Those of [`parse_database_url`].
+pub(super) fn masked_database_url(text: &str) -> Result<String, String> {
+    match parse_database_url(text)? {
+        // A path: nothing to hide.
+        Database::Sqlite(_) => Ok(text.to_owned()),
+        Database::Network(_) => DatabaseUrl::masked(text),
+    }
+}
+
 fn sqlite(rest: &str) -> Result<Database, String> {
     let path = rest.split_once('?').map_or(rest, |(path, _)| path);
     // SQLAlchemy's four slashes for an absolute path, and its three for ./relative.

@@ -63,6 +63,13 @@ pub(crate) struct Loaded {
     pub(crate) file: Option<PathBuf>,
 }
 
+impl Loaded {
+    /// Whether somebody set this key, be it to its default.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.settings.iter().any(|(known, setting)| known == key && setting.source.is_some())
+    }
+}
+
 /// The known keys with their defaults.
 pub(super) struct Schema(Vec<(String, Value)>);
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use taskloom_dispatch::RedisOptions;
 use toml::Value;
 
 use super::Config;
@@ -48,7 +49,7 @@ pub(super) const RANGES: [(&str, i64, i64); 33] = [
 /// The shortest secret key, in characters.
 const SECRET_KEY_LEAST: usize = 32;
 
-/// Keys whose values are never shown.
+/// Keys whose values are secret, or hold a password.
 pub(crate) fn is_secret(key: &str) -> bool {
     matches!(key, "auth.secret_key" | "database.url" | "redis.url")
 }
@@ -83,9 +84,9 @@ fn text_rule(key: &str, text: &str) -> Result<(), String> {
         "database.url" if !text.is_empty() => {
             parse_database_url(text).map(drop).map_err(|e| format!("{key}: {e}"))
         }
-        "redis.url" if !text.is_empty() && !is_redis_url(text) => Err(format!(
-            "{key}: not a URL of Redis: it begins with redis://, rediss:// (TLS), redis+cluster:// or redis+sentinel://"
-        )),
+        "redis.url" if !text.is_empty() => {
+            RedisOptions::new(text).masked_url().map(drop).map_err(|e| format!("{key}: {e}"))
+        }
         "redis.prefix" if !is_redis_prefix(text) => {
             Err(format!("{key}: {text:?} is not 1 to 64 letters, digits, '.', '_' or '-'"))
         }
@@ -101,13 +102,6 @@ fn text_rule(key: &str, text: &str) -> Result<(), String> {
         "log.level" => log_filter(key, text),
         _ => Ok(()),
     }
-}
-
-/// Whether it can be one; what follows the scheme is read when the start connects.
-fn is_redis_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
-    let kind = scheme.strip_prefix("rediss").or_else(|| scheme.strip_prefix("redis"));
-    matches!(kind, Some("" | "+cluster" | "+sentinel"))
 }
 
 fn is_redis_prefix(text: &str) -> bool {

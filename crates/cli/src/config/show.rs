@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use serde_json::{Map, json};
+use taskloom_dispatch::RedisOptions;
 use toml::Value;
 
+use super::database_url::masked_database_url;
 use super::merge::Loaded;
 use super::rules::is_secret;
 
@@ -40,15 +42,18 @@ pub(crate) fn as_json(loaded: &Loaded) -> serde_json::Value {
 }
 
 fn masked(key: &str, value: &Value) -> Value {
-    let empty = value.as_str() == Some("");
-    if is_secret(key) && !empty && !harmless(key, value) {
-        Value::String("***".into())
-    } else {
-        value.clone()
+    if !is_secret(key) || value.as_str() == Some("") {
+        return value.clone();
     }
+    let shown = value.as_str().and_then(|text| without_password(key, text));
+    Value::String(shown.unwrap_or_else(|| "***".into()))
 }
 
-/// A SQLite URL is a path: nothing to hide.
-fn harmless(key: &str, value: &Value) -> bool {
-    key == "database.url" && value.as_str().is_some_and(|url| url.starts_with("sqlite"))
+/// A URL as it is written, but for its passwords; nothing if it cannot be told where they stand.
+fn without_password(key: &str, text: &str) -> Option<String> {
+    match key {
+        "database.url" => masked_database_url(text).ok(),
+        "redis.url" => RedisOptions::new(text).masked_url().ok(),
+        _ => None,
+    }
 }

@@ -1,4 +1,4 @@
-use super::super::{LogFormat, Synchronous, as_toml};
+use super::super::{LogFormat, Synchronous, as_json, as_toml};
 use super::*;
 
 fn with(text: &str, env: impl Into<Environment>, flags: &[Override]) -> Result<Loaded, ConfigErrors> {
@@ -144,7 +144,7 @@ fn familiar_names_are_understood() {
             && shown.contains("secret_key = \"***\"  # environment variable SECRET_KEY"),
         "{shown}"
     );
-    assert!(shown.contains("url = \"***\"  # environment variable REDIS_URL"), "{shown}");
+    assert!(shown.contains("url = \"redis://:***@x\"  # environment variable REDIS_URL"), "{shown}");
     let debug = format!("{:?}", loaded.config);
     assert!(!debug.contains("0123456789abcdef") && !debug.contains("hunter2"), "{debug}");
 }
@@ -154,11 +154,34 @@ fn secrets_are_not_quoted_in_errors() {
     for (name, text, rule) in [
         ("SECRET_KEY", "hunter2", "auth.secret_key: must have at least 32"),
         ("DATABASE_URL", "postgres://u:hunter2@db/x?sslmode=hunter2", "database.url: sslmode is one of"),
-        ("REDIS_URL", "hunter2", "redis.url: not a URL of Redis"),
+        ("REDIS_URL", "hunter2", "redis.url: the address of Redis begins with redis://"),
+        ("REDIS_URL", "redis://u:hunter2@x:port", "redis.url: in the address of Redis, a port is a number"),
+        ("REDIS_URL", "redis://:hunt/er2@x", "written %25 %2F %3F %23 %40"),
+        ("REDIS_URL", "redis+sentinel://:hunter2@x", "redis.url: redis+sentinel:// names the master"),
     ] {
         let message = error("", [(name, text)]);
         assert!(message.contains(rule), "{message}");
         assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn urls_are_shown_without_their_passwords() {
+    for (database, redis, shown) in [
+        ("postgres://u:hunter2@db:1/x?sslmode=require", "", "postgres://u:***@db:1/x?sslmode=require"),
+        ("postgres://db/x?user=u&password=hunter2", "", "postgres://db/x?user=u&password=***"),
+        ("sqlite:///srv/t.db", "", "sqlite:///srv/t.db"),
+        ("", "rediss+cluster://u:hunter2@a,b", "rediss+cluster://u:***@a,b"),
+        (
+            "",
+            "redis+sentinel://:hunter2@a/m?sentinel_password=hunter2",
+            "redis+sentinel://:***@a/m?sentinel_password=***",
+        ),
+    ] {
+        let loaded = with("", [("DATABASE_URL", database), ("REDIS_URL", redis)], &[]).unwrap();
+        for text in [as_toml(&loaded), as_json(&loaded).to_string()] {
+            assert!(text.contains(&format!("\"{shown}\"")) && !text.contains("hunter2"), "{text}");
+        }
     }
 }
 
@@ -172,7 +195,8 @@ fn what_a_database_across_a_network_takes() {
     assert_eq!(loaded.config.redis.prefix, "staging.");
     assert_eq!(loaded.config.storage.artifacts_dir, "/srv/a");
     let shown = as_toml(&loaded);
-    assert!(shown.contains("url = \"***\"  # environment variable DATABASE_URL"), "{shown}");
+    let url = "url = \"postgresql+asyncpg://u:***@db/x\"  # environment variable DATABASE_URL";
+    assert!(shown.contains(url) && !shown.contains("hunter2"), "{shown}");
     assert_eq!(
         error("[redis]\nprefix = \"a b\"", []),
         "t.toml:2: redis.prefix: \"a b\" is not 1 to 64 letters, digits, '.', '_' or '-'"

@@ -45,6 +45,14 @@ pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{host}:{}", address.port())
 }
 
+/// The URL under which this machine reaches a server that listens on `host`: an address, or a name.
+pub(crate) fn url_of(host: &str, port: u16) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => url(SocketAddr::new(ip, port)),
+        Err(_) => format!("http://{host}:{port}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +73,15 @@ mod tests {
             ("[fd00::1]:3", "http://[fd00::1]:3"),
         ] {
             assert_eq!(url(address.parse().unwrap()), expected);
+        }
+        for (host, expected) in [
+            ("0.0.0.0", "http://127.0.0.1:9000"),
+            ("10.0.0.7", "http://10.0.0.7:9000"),
+            ("::", "http://[::1]:9000"),
+            ("fd00::1", "http://[fd00::1]:9000"),
+            ("localhost", "http://localhost:9000"),
+        ] {
+            assert_eq!(url_of(host, 9000), expected);
         }
     }
 }

@@ -114,6 +114,46 @@ fn a_server_that_is_not_there_is_said() {
 }
 
 #[test]
+fn health_asks_the_server_that_the_configuration_describes() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let gone = "http://127.0.0.1:1";
+    fs::create_dir_all(home.credentials().parent().unwrap()).unwrap();
+    fs::write(home.credentials(), format!(r#"{{"default_server": "{gone}"}}"#)).unwrap();
+    let ask = |flags: &[&str], environment: &[(&str, &str)]| {
+        let mut command = home.command([&["health"], flags].concat());
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    let (status, said) = ask(&[], &[]);
+    assert!(status == 1 && said.contains(&format!("cannot reach {gone}")), "the last login's: {said}");
+    let port = server.port.to_string();
+    let (status, said) = ask(&[], &[("TASKLOOM_SERVER__PORT", &port)]);
+    assert!(status == 0 && said.starts_with("ok (Taskloom "), "{said}");
+
+    let file = home.path().join("taskloom.toml");
+    fs::write(&file, format!("[server]\nhost = \"0.0.0.0\"\nport = {port}\n")).unwrap();
+    assert_eq!(ask(&[], &[]).0, 0);
+    assert_eq!(ask(&[], &[("TASKLOOM_SERVER", gone)]).0, 1);
+    assert_eq!(ask(&["--server", &server.url], &[("TASKLOOM_SERVER", gone)]).0, 0);
+    let (status, said) = ask(&[], &[("TASKLOOM_SERVER__HOST", "::1"), ("TASKLOOM_SERVER__PORT", "1")]);
+    assert!(status == 1 && said.contains("cannot reach http://[::1]:1"), "{said}");
+    let (status, said) = ask(&[], &[("TASKLOOM_SERVER__PORT", "0")]);
+    assert!(status == 1 && said.contains(gone), "port 0 is any: {said}");
+    fs::rename(&file, home.path().join("other.toml")).unwrap();
+    assert_eq!(ask(&["--config", "other.toml"], &[]).0, 0);
+
+    fs::write(&file, "[server]\nprot = 1\n").unwrap();
+    assert_eq!(ask(&["--server", &server.url], &[]).0, 0);
+    assert_eq!(ask(&[], &[("TASKLOOM_SERVER", &server.url)]).0, 0);
+    let (status, said) = ask(&[], &[]);
+    assert!(status == 2 && said.contains("server.prot (did you mean server.port?)"), "{said}");
+    assert!(said.contains("taskloom health --server URL"), "{said}");
+    server.stop();
+}
+
+#[test]
 fn a_lost_password_is_no_loss_to_whoever_has_the_data() {
     let home = Home::new();
     let server = home.ready(&[]);

@@ -83,6 +83,15 @@ fn exit_statuses_are_documented() {
 }
 
 #[test]
+fn a_rate_is_told_as_the_bucket_that_it_is() {
+    let said = Home::new().say("queue limit --help").with_status(0);
+    let words = said.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for rule in ["Examples:", "--rate is a token bucket", "at most 100 tasks start together, then one"] {
+        assert!(words.contains(rule), "{}", said.out);
+    }
+}
+
+#[test]
 fn completions_know_every_command() {
     let home = Home::new();
     for (shell, start) in

@@ -165,5 +165,10 @@ fn mistakes_are_named() {
     );
     let said = home.say("schedule create --name x --task demo.echo --at 2020-01-01T00:00:00Z").with_status(5);
     assert!(said.err.contains("has no tick ahead"), "{}", said.err);
+    for line in ["schedule create --name x --task demo.echo --cron", "schedule preview --cron"] {
+        let said = home.run(line.split(' ').chain(["0 0 31 2 *"])).with_status(5);
+        let told = "schedule_config.cron_expression: never comes to a time: no date fits it";
+        assert!(said.err.contains(told), "{}", said.err);
+    }
     server.stop();
 }

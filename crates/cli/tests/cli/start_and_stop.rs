@@ -1,9 +1,10 @@
-//! `taskloom dev` from its start to its end.
+//! `taskloom dev` from its start to its end, and benchmarks that are stopped.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Home, Server, eventually};
+use crate::support::{Home, Process, Server, eventually};
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -29,6 +30,26 @@ fn sigterm_stops_as_well() {
     let mut server = home.serve(&[]);
     server.process.signal("TERM");
     assert_eq!(server.process.wait().code(), Some(0));
+}
+
+#[test]
+fn a_benchmark_that_is_stopped_leaves_nothing_behind() {
+    for signal in ["INT", "TERM"] {
+        let home = Home::new();
+        let private = || {
+            let names = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().starts_with("data-bench-")).count()
+        };
+        let mut command = home.command("bench --only latency --latency-tasks 100000".split(' '));
+        let mut bench = Process(command.spawn().unwrap());
+        eventually("the private data", || (private() == 1).then_some(()));
+        bench.signal(signal);
+        assert_eq!(bench.wait().code(), Some(1), "{signal}");
+        let mut said = String::new();
+        bench.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(said.contains("interrupted; the private data is removed"), "{said}");
+        assert_eq!(private(), 0, "{signal}");
+    }
 }
 
 #[test]

@@ -63,6 +63,13 @@ impl Service {
         entries.map(|(name, how)| (text_of(name), text_of(&how["condition"]))).collect()
     }
 
+    /// The driver of its logs and that one's options.
+    pub(crate) fn logging(&self) -> (String, BTreeMap<String, String>) {
+        let logging = &self.0["logging"];
+        let options = hash(&logging["options"]).iter().map(|(name, value)| (text_of(name), text_of(value)));
+        (text_of(&logging["driver"]), options.collect())
+    }
+
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let entries = self.0["environment"].as_hash().into_iter().flatten();
         entries.map(|(name, value)| (text_of(name), text_of(value))).collect()

@@ -60,6 +60,19 @@ fn every_process_is_there_and_is_watched() {
 }
 
 #[test]
+fn logs_do_not_fill_the_disk() {
+    for file in FILES {
+        for (name, service) in Compose::read(file).services {
+            let (driver, options) = service.logging();
+            assert_eq!(driver, "json-file", "{file}: {name}");
+            for limit in ["max-size", "max-file"] {
+                assert!(options.contains_key(limit), "{file}: {name}: {limit}");
+            }
+        }
+    }
+}
+
+#[test]
 fn volumes_are_declared_and_artifacts_shared() {
     for file in FILES {
         let compose = Compose::read(file);

@@ -76,7 +76,7 @@ fn settings_of_redis_that_cannot_be_used_are_named() {
     let cluster = Cluster::new(NOWHERE, Some("redis://u:hunter2@cache:port"));
     for command in ["serve --port auto", "scheduler", "worker", "dev --port auto"] {
         let said = cluster.say(command).with_status(2);
-        assert!(said.err.contains("[redis] in the address of Redis, a port is a number"), "{}", said.err);
+        assert!(said.err.contains("redis.url: in the address of Redis, a port is a number"), "{}", said.err);
         assert!(!said.err.contains("hunter2"), "{}", said.err);
     }
 }

@@ -5,7 +5,7 @@ use taskloom_protocol::{FieldError, Preview, PreviewSchedule, PreviewTime, Sched
 use taskloom_store::{OrderBy, Position, ScheduleFilter};
 use uuid::Uuid;
 
-use super::view;
+use super::{must_come, view};
 use crate::{Caller, Engine, EngineError, cursor};
 
 /// Which part of a list.
@@ -91,7 +91,11 @@ impl Engine {
         let count = counted(preview.count, FieldError::body)?;
         let after = preview.after.unwrap_or_else(|| self.now());
         let plan = preview.plan(after).map_err(EngineError::Fields)?;
-        let ticks = std::iter::successors(plan.first(after), |last| plan.next_after(*last));
+        let first = plan.first(after);
+        if first.is_none() {
+            must_come(&plan)?;
+        }
+        let ticks = std::iter::successors(first, |last| plan.next_after(*last));
         Ok(Preview { times: ticks.take(count).map(|tick| time(&plan, tick)).collect() })
     }
 }

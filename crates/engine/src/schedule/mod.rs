@@ -39,7 +39,7 @@ impl Engine {
             return self.schedule_before(caller, known).await;
         }
         let first = plan.first(now);
-        must_fire(&new, first)?;
+        must_fire(&new, &plan, first)?;
         let row = ScheduleRow {
             id: self.inner.ids.next(now),
             user_id: caller.user_id,
@@ -160,7 +160,7 @@ impl Engine {
                 _ => next,
             };
             if change.moves_ticks() {
-                must_fire(&wanted, next)?;
+                must_fire(&wanted, &plan, next)?;
             }
             row.next_at = next.filter(|_| enabled);
         }
@@ -173,10 +173,20 @@ impl Engine {
 }
 
 /// A plan that never fires is a mistake.
-fn must_fire(schedule: &CreateSchedule, first: Option<Timestamp>) -> Result<(), EngineError> {
+fn must_fire(schedule: &CreateSchedule, plan: &Plan, first: Option<Timestamp>) -> Result<(), EngineError> {
     if first.is_some() || schedule.schedule_type == Some(ScheduleType::Manual) {
         return Ok(());
     }
+    must_come(plan)?;
     let rule = "has no tick ahead: its time has passed, or never comes, or lies outside start_at and end_at";
     Err(EngineError::Fields(vec![FieldError::body("schedule_config", "never_fires", rule)]))
+}
+
+/// A cron expression that no date fits is one even where nothing has to fire.
+fn must_come(plan: &Plan) -> Result<(), EngineError> {
+    if !plan.never_comes() {
+        return Ok(());
+    }
+    let rule = "never comes to a time: no date fits it, just as there is no 31st of February";
+    Err(EngineError::Fields(vec![FieldError::body("schedule_config.cron_expression", "never_fires", rule)]))
 }

@@ -53,7 +53,7 @@ async fn what_breaks_a_rule_is_named() {
         (minutely(json!({"end_at": "2026-01-01T00:00:30Z"})), vec!["schedule_config never_fires"]),
         (
             minutely(json!({"schedule_config": {"cron_expression": "0 0 30 2 *"}})),
-            vec!["schedule_config never_fires"],
+            vec!["schedule_config.cron_expression never_fires"],
         ),
         (
             minutely(
@@ -231,6 +231,14 @@ async fn a_preview_shows_both_times() {
         let preview = PreviewSchedule { count: Some(count), ..preview.clone() };
         assert_eq!(refused(lab.engine().plan_preview(&preview).unwrap_err()), ["count out_of_range"]);
     }
+    let cron = |expression: &str, end: &str| {
+        let preview = json!({"schedule_type": "cron", "schedule_config": {"cron_expression": expression},
+            "end_at": end});
+        lab.engine().plan_preview(&serde_json::from_value(preview).unwrap())
+    };
+    let error = cron("0 0 31 2 *", "2030-01-01T00:00:00Z").unwrap_err();
+    assert_eq!(refused(error), ["schedule_config.cron_expression never_fires"]);
+    assert!(cron("0 0 29 2 *", "2027-01-01T00:00:00Z").unwrap().times.is_empty(), "it comes in 2028");
     let id = lab.create(minutely(json!({"enabled": false}))).await.id;
     assert_eq!(lab.engine().schedule_preview(&ALICE, id, Some(3)).await.unwrap().times.len(), 3);
 }

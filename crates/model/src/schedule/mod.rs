@@ -128,6 +128,11 @@ impl Plan {
         next.filter(|next| self.window.end.is_none_or(|end| *next <= end))
     }
 
+    /// Whether no time ever fits it, whatever its window, as with a cron expression that means the 31st of February.
+    pub fn never_comes(&self) -> bool {
+        matches!(&self.spec, Spec::Cron(cron) if cron.next_after(&self.zone, Timestamp::MIN).is_none())
+    }
+
     /// The first tick of a plan that is in force from `now` on: that of one which happens at once is `now` itself.
     pub fn first(&self, now: Timestamp) -> Option<Timestamp> {
         match self.spec {

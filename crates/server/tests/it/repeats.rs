@@ -213,7 +213,16 @@ async fn a_purge_forgets_ones_own_calls() {
     let signature = listed["items"][0]["signature"].as_str().unwrap();
     assert_eq!((listed["total"].as_u64(), signature.len()), (Some(1), 64));
     assert_eq!(purge(&bob, &format!("?signature={signature}")).await.expect(200)["purged"], 0);
-    assert_eq!(purge(&ann, &format!("?signature={signature}")).await.expect(200)["purged"], 1);
+    for wrong in ["", "zz", &signature[1..], &format!("{signature}0"), &"g".repeat(64)] {
+        let query = format!("?signature={wrong}");
+        for answer in [purge(&ann, &query).await, server.get(&ann, &format!("/cache{query}")).await] {
+            let problem = answer.problem(422, "validation");
+            assert_eq!(problem["errors"][0]["loc"], json!(["query", "signature"]), "{wrong}");
+            assert!(problem["errors"][0]["msg"].as_str().unwrap().starts_with("64 hexadecimal digits"));
+        }
+    }
+    let capitals = signature.to_uppercase();
+    assert_eq!(purge(&ann, &format!("?signature={capitals}")).await.expect(200)["purged"], 1);
     purge(&ann, "?all=true").await.problem(403, "forbidden");
     server.get(&ann, "/cache?all=true").await.problem(403, "forbidden");
     assert_eq!(purge(&operator, "").await.expect(200)["purged"], 0);

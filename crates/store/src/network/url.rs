@@ -64,6 +64,25 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// A URL as it is written, with `***` in place of its passwords.
+    ///
+    /// # Errors
+    /// Why it cannot be used: nobody knows then where its password ends.
+    pub fn masked(text: &str) -> Result<String, String> {
+        text.parse::<Self>()?;
+        let (scheme, place, query) = parts(text)?;
+        let login = place.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host)));
+        let mut shown = match login {
+            Some((user, host)) => format!("{scheme}://{user}:***@{host}"),
+            None => format!("{scheme}://{place}"),
+        };
+        for (index, option) in query.split('&').filter(|option| !option.is_empty()).enumerate() {
+            shown.push(if index == 0 { '?' } else { '&' });
+            shown.push_str(&masked_option(option));
+        }
+        Ok(shown)
+    }
+
     pub(super) fn show_database(&mut self, name: &str) {
         let (server, _) = self.shown.rsplit_once('/').unwrap_or((&self.shown, ""));
         self.shown = format!("{server}/{name}");
@@ -89,16 +108,36 @@ impl std::str::FromStr for DatabaseUrl {
     /// # Errors
     /// Which part breaks which rule, without quoting what may be a password.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (scheme, rest) =
-            text.split_once("://").ok_or("not a URL such as postgres://user@host/database")?;
+        let (scheme, place, query) = parts(text)?;
         let scheme = scheme.split_once('+').map_or(scheme, |(base, _)| base).to_ascii_lowercase();
-        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (options, left) = take_tls(query)?;
         match scheme.as_str() {
             "postgres" | "postgresql" => postgres(place, &left, options),
             "mysql" | "mariadb" => mysql(place, &left, options),
             other => Err(format!("{other}:// is no database across a network: postgres:// or mysql://")),
         }
+    }
+}
+
+/// A URL's scheme, what stands before its `?`, and its query.
+fn parts(text: &str) -> Result<(&str, &str, &str), String> {
+    let (scheme, rest) = text.split_once("://").ok_or("not a URL such as postgres://user@host/database")?;
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // It comes from a password in which a ? was not escaped: an error would quote the rest of that as an option.
+    if query.contains('@') {
+        let escapes = "% / ? # @ in a user name, a password or an option are written %25 %2F %3F %23 %40";
+        return Err(format!("in the URL of a database, the characters {escapes}"));
+    }
+    Ok((scheme, place, query))
+}
+
+/// An option of a query; PostgreSQL takes a password there as well.
+fn masked_option(option: &str) -> String {
+    let mut named = url::form_urlencoded::parse(option.as_bytes());
+    let is_secret = named.any(|(name, _)| name.to_ascii_lowercase().contains("pass"));
+    match option.split_once('=') {
+        Some((name, _)) if is_secret => format!("{name}=***"),
+        _ => option.to_owned(),
     }
 }
 
@@ -219,6 +258,8 @@ fn shown(scheme: &str, place: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn error(text: &str) -> String {
@@ -258,9 +299,49 @@ mod tests {
             ("postgres://me:hunter2@db/t?wishes=3", "wishes"),
             ("mysql://me:hunter2@db", "names its database"),
             ("mysql://me:hunter2@db/t?wishes=3", "wishes is no option"),
+            ("mysql://me:p?hunter2@db/t", "are written %25"),
+            ("postgres://me:12?hunter2@db/t=1", "are written %25"),
         ] {
             let error = error(text);
             assert!(error.contains(rule) && !error.contains("hunter2"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn all_but_passwords_is_shown() {
+        for (text, shown) in [
+            ("postgres://me:hunter2@db/t", "postgres://me:***@db/t"),
+            ("postgresql+asyncpg://me:hun/ter2@db:1/t", "postgresql+asyncpg://me:***@db:1/t"),
+            ("postgres://me:hun@ter2@db/t", "postgres://me:***@db/t"),
+            ("postgres://me@db/t?connect_timeout=3", "postgres://me@db/t?connect_timeout=3"),
+            (
+                "postgres://db/t?user=me&password=hunter2&sslmode=require",
+                "postgres://db/t?user=me&password=***&sslmode=require",
+            ),
+            ("postgres://db/t?%70assword=hunter2", "postgres://db/t?%70assword=***"),
+            ("mysql://me:hunter2@db:3307/t?ssl-mode=DISABLED", "mysql://me:***@db:3307/t?ssl-mode=DISABLED"),
+            ("mariadb://db/t", "mariadb://db/t"),
+        ] {
+            assert_eq!(DatabaseUrl::masked(text).as_deref(), Ok(shown));
+        }
+        assert!(DatabaseUrl::masked("postgres://me:p?hunter2@db/t").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_a_password_is_shown(
+            scheme in "postgres|mysql",
+            password in "[a-z0-9/?#@%:&=]{12,20}",
+        ) {
+            let text = format!("{scheme}://user:{password}@h/db");
+            let shown = match text.parse::<DatabaseUrl>() {
+                Ok(url) => format!("{url} {url:?} {}", DatabaseUrl::masked(&text).unwrap()),
+                Err(error) => error,
+            };
+            // Seven characters of a random text do not stand in a message by chance.
+            let parts = |text: &str| text.as_bytes().windows(7).map(<[u8]>::to_vec).collect::<Vec<_>>();
+            let shown = parts(&shown);
+            prop_assert!(parts(&password).iter().all(|part| !shown.contains(part)));
         }
     }
 }

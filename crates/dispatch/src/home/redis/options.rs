@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::url::UrlError;
+use super::url::{Address, UrlError};
 
 /// The longest a command may take.
 const COMMAND_TIMEOUT_AT_MOST: Duration = Duration::from_secs(1);
@@ -59,6 +59,14 @@ impl RedisOptions {
             take_over_every: Duration::from_secs(5),
             consumer_idle: Duration::from_secs(3_600),
         }
+    }
+
+    /// The address with `***` in place of its passwords, fit for people.
+    ///
+    /// # Errors
+    /// Which rule the address breaks; no part of it is quoted.
+    pub fn masked_url(&self) -> Result<String, UrlError> {
+        Address::parse(&self.url).map(|address| address.to_string())
     }
 
     /// The rules that are not about the address.

@@ -1,6 +1,6 @@
 //! The address of a Redis: one server, a cluster, or a master that sentinels know.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::secret::Secret;
 
@@ -127,6 +127,38 @@ impl Address {
     }
 }
 
+/// As it is written, with `***` in place of its passwords; what goes without saying is left out.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, default_port) = match self.kind {
+            Kind::Single => ("", DEFAULT_PORT),
+            Kind::Cluster => ("+cluster", DEFAULT_PORT),
+            Kind::Sentinel { .. } => ("+sentinel", DEFAULT_SENTINEL_PORT),
+        };
+        write!(f, "redis{}{kind}://", if self.tls { "s" } else { "" })?;
+        if self.login.password.is_some() {
+            write!(f, "{}:***@", escape(self.login.user.as_deref().unwrap_or_default()))?;
+        }
+        for (index, host) in self.hosts.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "," })?;
+            host.write(f, default_port)?;
+        }
+        if let Kind::Sentinel { master, .. } = &self.kind {
+            write!(f, "/{}", escape(master))?;
+        }
+        if self.database != 0 {
+            write!(f, "/{}", self.database)?;
+        }
+        match &self.kind {
+            Kind::Sentinel { login: Login { user, password: Some(_) }, .. } => {
+                let user = user.as_ref().map(|user| format!("sentinel_user={}&", escape(user)));
+                write!(f, "?{}sentinel_password=***", user.unwrap_or_default())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 struct Parts<'a> {
     login: &'a str,
     hosts: &'a str,
@@ -176,6 +208,14 @@ impl Host {
             return Err(UrlError::Port);
         }
         Ok(Self { name: name.to_owned(), port })
+    }
+
+    /// As it stands in an address.
+    fn write(&self, f: &mut fmt::Formatter<'_>, default_port: u16) -> fmt::Result {
+        // Only an IPv6 address has colons.
+        let (open, close) = if self.name.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{}{close}", self.name)?;
+        if self.port == default_port { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
@@ -236,4 +276,17 @@ fn unescape(text: &str) -> Result<String, UrlError> {
         bytes.extend_from_slice(&piece.as_bytes()[2..]);
     }
     String::from_utf8(bytes).map_err(|_| UrlError::Escape)
+}
+
+/// Escapes what would mean something else in an address.
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        if "%/?#@:&=".contains(c) {
+            // Writing to a text does not fail.
+            let _ = write!(escaped, "%{:02X}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+        escaped
+    })
 }

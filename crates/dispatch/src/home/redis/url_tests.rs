@@ -97,6 +97,24 @@ fn a_bad_address_is_told_the_rule_it_breaks() {
     }
 }
 
+#[test]
+fn all_but_passwords_is_shown() {
+    for (url, shown) in [
+        ("redis://localhost:6379/0", "redis://localhost"),
+        ("rediss://:hunter2@10.0.0.1:7000/15", "rediss://:***@10.0.0.1:7000/15"),
+        ("redis://a%3Ab:hunt@er2@[::1]", "redis://a%3Ab:***@[::1]"),
+        ("rediss+cluster://u:hunter2@a:1,b,[::1]:3", "rediss+cluster://u:***@a:1,b,[::1]:3"),
+        ("redis+sentinel://a:26379,b:2/my%2Fmaster", "redis+sentinel://a,b:2/my%2Fmaster"),
+        (
+            "redis+sentinel://u:hunter2@a/m/3?sentinel_password=hunter2&sentinel_user=s%26t",
+            "redis+sentinel://u:***@a/m/3?sentinel_user=s%26t&sentinel_password=***",
+        ),
+        ("redis+sentinel://a/m?sentinel_password=hunter2", "redis+sentinel://a/m?sentinel_password=***"),
+    ] {
+        assert_eq!(Address::parse(url).unwrap().to_string(), shown);
+    }
+}
+
 fn escaped(text: &str) -> String {
     text.bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"))
 }
@@ -114,9 +132,23 @@ proptest! {
     }
 
     #[test]
-    fn neither_errors_nor_debug_output_show_a_password(password in "[a-z0-9/?#@%:,]{12,20}") {
-        let shown = match Address::parse(&format!("redis://user:{password}@h")) {
-            Ok(address) => format!("{address:?}"),
+    fn what_is_shown_without_a_password_is_the_address(
+        url in "redis(s)?://[a-z]{1,5}(:[1-9][0-9]{0,3})?(/[0-9]{1,2})?\
+            |redis(s)?\\+cluster://[a-z]{1,5}(,\\[::[1-9]\\](:[1-9])?){0,2}\
+            |redis(s)?\\+sentinel://[a-z]{1,5}(,[a-z]{1,5}:[1-9]){0,2}/[a-z%23]{1,3}(/[0-9])?",
+    ) {
+        let Ok(address) = Address::parse(&url) else { return Ok(()) };
+        prop_assert_eq!(Address::parse(&address.to_string()), Ok(address));
+    }
+
+    #[test]
+    fn neither_errors_nor_output_show_a_password(
+        password in "[a-z0-9/?#@%:,&=]{12,20}",
+        before in "redis://user:|redis\\+cluster://:|redis\\+sentinel://h/m\\?sentinel_password=",
+    ) {
+        let after = if before.contains('?') { "" } else { "@h" };
+        let shown = match Address::parse(&format!("{before}{password}{after}")) {
+            Ok(address) => format!("{address} {address:?}"),
             Err(error) => format!("{error} {error:?}"),
         };
         // Seven characters of a random text do not stand in a message by chance.
