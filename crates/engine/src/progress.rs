@@ -51,6 +51,12 @@ struct Kept {
     detail: Option<Json>,
 }
 
+/// What was told of a task and may not be in the store.
+pub(crate) struct News {
+    epoch: u32,
+    kept: Kept,
+}
+
 impl Kept {
     fn add(&mut self, progress: Option<f64>, detail: Option<Json>) {
         self.progress = progress.or(self.progress);
@@ -177,12 +183,21 @@ impl Progresses {
         }
     }
 
-    /// Shows a running task as its worker told it last.
-    pub(crate) fn show(&self, task: &mut Task) {
-        let news = self.told().get(&task.id).filter(|told| told.epoch == task.epoch).and_then(Told::news);
-        if let Some(Kept { progress, detail }) = news.filter(|_| task.state == State::Running) {
-            task.progress = progress.unwrap_or(task.progress);
-            task.progress_detail = detail.or_else(|| task.progress_detail.take());
+    /// What the store may not know of a task, to be looked at before the store is read: see [`Self::show`].
+    pub(crate) fn news(&self, id: TaskId) -> Option<News> {
+        let told = self.told();
+        let told = told.get(&id)?;
+        Some(News { epoch: told.epoch, kept: told.news()? })
+    }
+
+    /// Shows a running task as its worker told it last. `before` was looked at before the store was read: what was written
+    /// between the two would be in neither the task nor what is kept now.
+    pub(crate) fn show(&self, task: &mut Task, before: Option<News>) {
+        for News { epoch, kept: Kept { progress, detail } } in before.into_iter().chain(self.news(task.id)) {
+            if epoch == task.epoch && task.state == State::Running {
+                task.progress = progress.unwrap_or(task.progress);
+                task.progress_detail = detail.or_else(|| task.progress_detail.take());
+            }
         }
     }
 

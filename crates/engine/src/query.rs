@@ -32,8 +32,9 @@ impl Default for PageSpec {
 impl Engine {
     /// The task.
     pub async fn get(&self, caller: &Caller, id: TaskId) -> Result<Task, EngineError> {
+        let told = self.inner.progresses.news(id);
         let mut task = self.inner.store.task_get(id, caller.held_to()).await?.ok_or(EngineError::NotFound)?;
-        self.inner.progresses.show(&mut task);
+        self.inner.progresses.show(&mut task, told);
         Ok(task)
     }
 
