@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 version=$1; shift
 venv=target/fuzz-venv
-taskloom=target/release/taskloom
+taskloom=target/debug/taskloom
 data=$(mktemp -d)
 server=
 cleanup() { [ -z "$server" ] || { kill "$server" 2>/dev/null && wait "$server" 2>/dev/null; } || true; rm -rf "$data"; }
