@@ -29,7 +29,7 @@ FROM debian:${DEBIAN}-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin taskloom \
+    && useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin taskloom \
     && install -d -o taskloom -g taskloom -m 0700 /data /data/artifacts
 COPY --from=build /src/target/release/taskloom /usr/local/bin/taskloom
 USER taskloom
@@ -38,6 +38,6 @@ WORKDIR /data
 ENV TASKLOOM_DATA=/data TASKLOOM_SERVER__HOST=0.0.0.0
 EXPOSE 8000
 # For `dev` and `serve`; workers and schedulers have no port, and switch it off.
-HEALTHCHECK --interval=10s --timeout=15s --start-period=60s --start-interval=1s CMD ["taskloom", "health"]
+HEALTHCHECK --interval=10s --timeout=15s --start-period=60s CMD ["taskloom", "health"]
 ENTRYPOINT ["taskloom"]
 CMD ["dev"]
