@@ -16,6 +16,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod health;
+mod json;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;

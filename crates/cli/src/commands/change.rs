@@ -6,7 +6,7 @@ use clap::Args;
 use taskloom_model::{Priority, Timestamp};
 use taskloom_protocol::{Change as Wanted, Task};
 
-use super::submit::{any, one_reads_stdin};
+use super::json::{any, one_reads_stdin};
 use super::{connect, now};
 use crate::args::Connection;
 use crate::client::{Call, segment};

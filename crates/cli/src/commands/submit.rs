@@ -1,7 +1,6 @@
 //! `taskloom submit`
 
 mod flags;
-mod json;
 mod many;
 
 use clap::Args;
@@ -9,7 +8,6 @@ use taskloom_model::{CacheOutcome, Status};
 use taskloom_protocol::Task;
 
 pub(super) use self::flags::Conflict;
-pub(super) use self::json::{any, list, metadata, named, one_reads_stdin};
 
 use self::flags::TaskFlags;
 use super::connect;

@@ -5,8 +5,9 @@ use taskloom_model::{Backoff, Priority};
 use taskloom_protocol::{ChangeSchedule, CreateSchedule, Given, Json, RateLimit, RunSchedule};
 
 use crate::backoff::parse_backoff;
+use crate::commands::json::{list, metadata, named, one_reads_stdin};
 use crate::commands::queue::rate;
-use crate::commands::submit::{Conflict, list, metadata, named, one_reads_stdin};
+use crate::commands::submit::Conflict;
 use crate::duration::parse_seconds;
 use crate::error::CliError;
 

@@ -5,8 +5,8 @@ use taskloom_model::{Backoff, ParentPolicy, Priority, Timestamp};
 use taskloom_protocol::{RateLimit, SubmitTask, UniqueConflict};
 use uuid::Uuid;
 
-use super::json::{list, metadata, named, one_reads_stdin};
 use crate::backoff::parse_backoff;
+use crate::commands::json::{list, metadata, named, one_reads_stdin};
 use crate::commands::queue::rate;
 use crate::duration::parse_seconds;
 use crate::error::CliError;
