@@ -32,6 +32,7 @@ pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod store;
 pub(crate) mod submit;
+mod task_flags;
 pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod worker;
