@@ -2,7 +2,6 @@
 
 mod change;
 mod plan;
-mod show;
 mod task;
 
 use clap::{Args, Subcommand};
@@ -11,6 +10,7 @@ use taskloom_protocol::{Schedule as Row, SchedulePage, Task, TickPage};
 use self::change::{Create, Update};
 use self::plan::Preview;
 use self::task::TaskArgs;
+use super::confirm::confirm;
 use super::submit::say_submitted;
 use super::{connect, now};
 use crate::args::Connection;
@@ -18,7 +18,7 @@ use crate::client::{Call, Client, segment};
 use crate::config::Environment;
 use crate::duration::parse_seconds;
 use crate::error::{CliError, CliResult, Exit};
-use crate::output::{Output, describe_schedule, schedule_table, tick_table};
+use crate::output::{Output, describe_schedule, plain, schedule_table, tick_table};
 
 /// Run tasks by the clock: by cron, every so often, on days and dates, once, or by hand
 #[derive(Debug, Args)]
@@ -216,8 +216,7 @@ impl Delete {
         let (client, out) = connect(&self.connection, environment)?;
         if !self.yes {
             let schedule: Row = client.call(Call::get(path(&self.id, ""))).await?.read()?;
-            if !show::confirm(&format!("delete the schedule {}", schedule.name), out)? {
-                out.note("kept");
+            if !confirm(&format!("Delete the schedule {}?", plain(&schedule.name)), out)? {
                 return Ok(Exit::Ok);
             }
         }
