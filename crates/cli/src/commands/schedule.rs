@@ -12,7 +12,7 @@ use self::plan::Preview;
 use self::task::TaskArgs;
 use super::confirm::confirm;
 use super::submit::say_submitted;
-use super::{connect, now};
+use super::{connect, now, tell};
 use crate::args::Connection;
 use crate::client::{Call, Client, segment};
 use crate::config::Environment;
@@ -161,13 +161,7 @@ fn path(id: &str, tail: &str) -> String {
 
 /// Makes a call that answers with the schedule, and shows it.
 async fn show(client: &Client, call: Call, out: Output) -> CliResult {
-    let body = client.call(call).await?;
-    if out.json {
-        out.line(body.0);
-    } else {
-        out.line(describe_schedule(&body.read::<Row>()?, out, now()));
-    }
-    Ok(Exit::Ok)
+    tell(&client.call(call).await?, out, |schedule: Row| describe_schedule(&schedule, out, now()))
 }
 
 impl One {
