@@ -13,7 +13,7 @@ use self::task::TaskArgs;
 use super::confirm::confirm;
 use super::submit::say_submitted;
 use super::{connect, now, tell};
-use crate::args::Connection;
+use crate::args::{Connection, Paging};
 use crate::client::{Call, Client, segment};
 use crate::config::Environment;
 use crate::duration::parse_seconds;
@@ -70,6 +70,7 @@ struct One {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("limit", |arg| arg.default_value("50")))]
 struct List {
     /// cron, interval, daily, weekly, monthly, scheduled, immediate or manual
     #[arg(long = "type", value_name = "TYPE")]
@@ -83,12 +84,8 @@ struct List {
     /// Only those that are paused
     #[arg(long)]
     paused: bool,
-    /// How many at most, 1 to 500
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-    limit: u32,
-    /// Go on where a page's next_cursor points
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: Paging,
     #[command(flatten)]
     connection: Connection,
 }
@@ -127,12 +124,8 @@ struct Ticks {
     /// Only those that were skipped
     #[arg(long)]
     skipped: bool,
-    /// How many at most, 1 to 500
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-    limit: u32,
-    /// Go on where a page's next_cursor points
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: Paging,
     #[command(flatten)]
     connection: Connection,
 }
@@ -174,15 +167,11 @@ impl One {
 impl List {
     async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
-        let mut call = Call::get("/schedules").query("limit", self.limit.to_string());
+        let mut call = self.page.of(Call::get("/schedules"));
         let enabled = self.paused.then(|| "false".to_owned());
-        for (name, value) in [
-            ("schedule_type", self.kind),
-            ("task", self.task),
-            ("name", self.name),
-            ("enabled", enabled),
-            ("cursor", self.cursor),
-        ] {
+        for (name, value) in
+            [("schedule_type", self.kind), ("task", self.task), ("name", self.name), ("enabled", enabled)]
+        {
             if let Some(value) = value {
                 call = call.query(name, value);
             }
@@ -239,12 +228,9 @@ impl Run {
 impl Ticks {
     async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
-        let mut call = Call::get(path(&self.id, "/ticks")).query("limit", self.limit.to_string());
+        let mut call = self.page.of(Call::get(path(&self.id, "/ticks")));
         if self.skipped {
             call = call.query("outcome", "skipped");
-        }
-        if let Some(cursor) = self.cursor {
-            call = call.query("cursor", cursor);
         }
         let body = client.call(call).await?;
         if out.json {

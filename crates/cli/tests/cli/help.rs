@@ -110,6 +110,17 @@ fn the_flags_of_a_task_stand_under_a_heading_of_their_own_where_it_is_a_schedule
 }
 
 #[test]
+fn lists_say_how_long_a_page_is() {
+    let home = Home::new();
+    for (command, rows) in
+        [("list", 20), ("cache list", 20), ("dead list", 20), ("schedule list", 50), ("schedule ticks", 20)]
+    {
+        let said = home.say(&format!("{command} --help")).with_status(0).out;
+        assert!(said.contains(&format!("[default: {rows}]")) && said.contains("--cursor <"), "{said}");
+    }
+}
+
+#[test]
 fn completions_know_every_command() {
     let home = Home::new();
     for (shell, start) in
