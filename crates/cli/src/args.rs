@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::client::Call;
 use crate::commands::{
     api_key, artifacts, cache, cancel, change, completions, config, dead, delete, dev, doctor, explain, get,
     health, list, login, logout, logs, migrate, migrate_data, prune, queue, retry, schedule, scheduler,
@@ -70,6 +71,28 @@ pub(crate) struct Connection {
     /// Print JSON on one line, for programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Which page of a list.
+#[derive(Debug, Args)]
+pub(crate) struct Paging {
+    /// How many at most, 1 to 500
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(crate) limit: u32,
+    /// Go on where a page's next_cursor points
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+}
+
+impl Paging {
+    /// Asks for this page of what the call lists.
+    pub(crate) fn of(self, call: Call) -> Call {
+        let call = call.query("limit", self.limit.to_string());
+        match self.cursor {
+            Some(cursor) => call.query("cursor", cursor),
+            None => call,
+        }
+    }
 }
 
 /// Where settings come from.

@@ -16,6 +16,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod get;
 pub(crate) mod health;
+mod json;
 pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -31,6 +32,7 @@ pub(crate) mod scheduler;
 pub(crate) mod serve;
 mod store;
 pub(crate) mod submit;
+mod task_flags;
 pub(crate) mod user;
 pub(crate) mod wait;
 pub(crate) mod worker;
@@ -40,10 +42,11 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::de::DeserializeOwned;
 use taskloom_model::Timestamp;
 
 use crate::args::{Cli, Command, Connection};
-use crate::client::Client;
+use crate::client::{Body, Client};
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
 use crate::output::Output;
@@ -122,6 +125,16 @@ fn data_dir(flag: Option<PathBuf>, environment: &Environment) -> PathBuf {
 fn connect(connection: &Connection, environment: &Environment) -> Result<(Client, Output), CliError> {
     let out = Output::new(connection.json, environment);
     Ok((Client::new(connection.server.as_deref(), environment)?, out))
+}
+
+/// Tells an answer: to programs as it is, to people in words.
+fn tell<T: DeserializeOwned>(body: &Body, out: Output, words: impl FnOnce(T) -> String) -> CliResult {
+    if out.json {
+        out.line(&body.0);
+    } else {
+        out.line(words(body.read()?));
+    }
+    Ok(Exit::Ok)
 }
 
 /// This machine's clock, for ages.

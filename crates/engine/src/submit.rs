@@ -327,7 +327,7 @@ pub(crate) fn idempotency(
     request: &impl Serialize,
 ) -> Result<Idempotency, EngineError> {
     if key.is_empty() || key.len() > 200 || key.chars().any(char::is_control) {
-        let rule = "1 to 200 printable characters";
+        let rule = "1 to 200 bytes without control characters";
         let mut error = FieldError::body("Idempotency-Key", "bad_header", rule);
         error.loc = vec!["header".into(), "Idempotency-Key".into()];
         return Err(EngineError::Fields(vec![error]));

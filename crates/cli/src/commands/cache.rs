@@ -5,7 +5,7 @@ use taskloom_protocol::{CacheEntry, CachePage, CachePurged};
 
 use super::confirm::confirm;
 use super::{connect, now};
-use crate::args::Connection;
+use crate::args::{Connection, Paging};
 use crate::client::{Call, Client};
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
@@ -29,12 +29,8 @@ enum Action {
     List {
         #[command(flatten)]
         which: Which,
-        /// How many at most, 1 to 500
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-        /// Go on where a page's next_cursor points
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Paging,
         #[command(flatten)]
         connection: Connection,
     },
@@ -83,13 +79,9 @@ impl Which {
 impl Cache {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         match self.action {
-            Action::List { which, limit, cursor, connection } => {
+            Action::List { which, page, connection } => {
                 let (client, out) = connect(&connection, environment)?;
-                let mut call = which.ask(Call::get("/cache")).query("limit", limit.to_string());
-                if let Some(cursor) = cursor {
-                    call = call.query("cursor", cursor);
-                }
-                let body = client.call(call).await?;
+                let body = client.call(page.of(which.ask(Call::get("/cache")))).await?;
                 if out.json {
                     out.line(&body.0);
                 } else {

@@ -3,11 +3,11 @@
 use clap::Args;
 use taskloom_protocol::Verdict;
 
-use super::connect;
+use super::{connect, tell};
 use crate::args::Connection;
 use crate::client::{Call, segment};
 use crate::config::Environment;
-use crate::error::{CliResult, Exit};
+use crate::error::CliResult;
 use crate::output::plain;
 
 /// Cancel a task: at once while it waits; a running one is asked to stop
@@ -33,11 +33,6 @@ impl Cancel {
             call = call.query("force", "true");
         }
         let body = client.call(call).await?;
-        if out.json {
-            out.line(body.0);
-        } else {
-            out.line(plain(&body.read::<Verdict>()?.message));
-        }
-        Ok(Exit::Ok)
+        tell(&body, out, |verdict: Verdict| plain(&verdict.message))
     }
 }

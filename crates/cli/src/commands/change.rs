@@ -6,13 +6,13 @@ use clap::Args;
 use taskloom_model::{Priority, Timestamp};
 use taskloom_protocol::{Change as Wanted, Task};
 
-use super::submit::{any, one_reads_stdin};
-use super::{connect, now};
+use super::json::{any, one_reads_stdin};
+use super::{connect, now, tell};
 use crate::args::Connection;
 use crate::client::{Call, segment};
 use crate::config::Environment;
 use crate::duration::parse_seconds;
-use crate::error::{CliError, CliResult, Exit};
+use crate::error::{CliError, CliResult};
 use crate::output::describe_task;
 
 /// Change a task: its place while it waits, its progress or result while it runs
@@ -63,12 +63,7 @@ impl Change {
         let (client, out) = connect(&self.connection, environment)?;
         let call = Call::patch(format!("/tasks/{}", segment(&self.id))).body(&wanted)?;
         let body = client.call(call).await?;
-        if out.json {
-            out.line(body.0);
-        } else {
-            out.line(describe_task(&body.read::<Task>()?, out, now()));
-        }
-        Ok(Exit::Ok)
+        tell(&body, out, |task: Task| describe_task(&task, out, now()))
     }
 }
 

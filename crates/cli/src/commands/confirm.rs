@@ -1,4 +1,4 @@
-//! Asking before something is done to many.
+//! Asking before something is lost, or done to many.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 

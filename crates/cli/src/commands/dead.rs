@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::confirm::confirm;
 use super::{connect, now};
-use crate::args::Connection;
+use crate::args::{Connection, Paging};
 use crate::client::{Call, Client};
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
@@ -37,12 +37,8 @@ enum Action {
     List {
         #[command(flatten)]
         which: Which,
-        /// How many at most, 1 to 500
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-        /// Go on where a page's next_cursor points
-        #[arg(long)]
-        cursor: Option<String>,
+        #[command(flatten)]
+        page: Paging,
         #[command(flatten)]
         connection: Connection,
     },
@@ -135,9 +131,9 @@ struct Deed {
 impl Dead {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         match self.action {
-            Action::List { which, limit, cursor, connection } => {
+            Action::List { which, page, connection } => {
                 let (client, out) = connect(&connection, environment)?;
-                list(&client, out, which, limit, cursor).await
+                list(&client, out, which, page).await
             }
             Action::Retry(args) => {
                 let deed =
@@ -161,9 +157,9 @@ impl Which {
     }
 }
 
-async fn list(client: &Client, out: Output, which: Which, limit: u32, cursor: Option<String>) -> CliResult {
+async fn list(client: &Client, out: Output, which: Which, page: Paging) -> CliResult {
     let filter = which.filter();
-    let mut call = Call::get("/dead-letters").query("limit", limit.to_string());
+    let mut call = page.of(Call::get("/dead-letters"));
     for (name, value) in [
         ("task", filter.task),
         ("queue", filter.queue),
@@ -173,7 +169,6 @@ async fn list(client: &Client, out: Output, which: Which, limit: u32, cursor: Op
         ("user_id", filter.user_id.map(|id| id.to_string())),
         ("finished_after", filter.finished_after.map(|at| at.to_string())),
         ("finished_before", filter.finished_before.map(|at| at.to_string())),
-        ("cursor", cursor),
     ] {
         if let Some(value) = value {
             call = call.query(name, value);

@@ -3,11 +3,11 @@
 use clap::Args;
 use taskloom_protocol::Task;
 
-use super::{connect, now};
+use super::{connect, now, tell};
 use crate::args::Connection;
 use crate::client::{Call, segment};
 use crate::config::Environment;
-use crate::error::{CliResult, Exit};
+use crate::error::CliResult;
 use crate::output::describe_task;
 
 /// Show one task with all that is known of it
@@ -24,11 +24,6 @@ impl Get {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
         let body = client.call(Call::get(format!("/tasks/{}", segment(&self.id)))).await?;
-        if out.json {
-            out.line(body.0);
-        } else {
-            out.line(describe_task(&body.read::<Task>()?, out, now()));
-        }
-        Ok(Exit::Ok)
+        tell(&body, out, |task: Task| describe_task(&task, out, now()))
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use taskloom_protocol::{Page, Task};
 
 use super::{connect, now};
-use crate::args::Connection;
+use crate::args::{Connection, Paging};
 use crate::client::{Body, Call};
 use crate::config::Environment;
 use crate::error::{CliError, CliResult, Exit};
@@ -37,12 +37,8 @@ pub(crate) struct List {
     /// Only tasks with this tag
     #[arg(long)]
     tag: Option<String>,
-    /// How many at most, 1 to 500
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-    limit: u32,
-    /// Go on where a page's next_cursor points
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: Paging,
     /// All pages; with --json one task on each line
     #[arg(long, conflicts_with = "limit")]
     all_pages: bool,
@@ -60,13 +56,13 @@ impl List {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
         if !self.all_pages {
-            let body = client.call(self.page(self.limit, self.cursor.as_deref())).await?;
+            let body = client.call(self.call(self.page.limit, self.page.cursor.as_deref())).await?;
             return one_page(&body, out);
         }
-        let mut cursor = self.cursor.clone();
+        let mut cursor = self.page.cursor.clone();
         let mut seen = 0;
         for _ in 0..MOST_PAGES {
-            let body = client.call(self.page(FULL_PAGE, cursor.as_deref())).await?;
+            let body = client.call(self.call(FULL_PAGE, cursor.as_deref())).await?;
             let page: Page = body.read()?;
             if out.json {
                 body.read::<RawPage>()?.items.iter().for_each(|item| out.line(item.get()));
@@ -82,7 +78,7 @@ impl List {
         Err(CliError::failed(format!("stopped after {MOST_PAGES} pages")))
     }
 
-    fn page(&self, limit: u32, cursor: Option<&str>) -> Call {
+    fn call(&self, limit: u32, cursor: Option<&str>) -> Call {
         let mut call = Call::get("/tasks").query("limit", limit.to_string());
         let filters =
             [("status", &self.status), ("task", &self.task), ("queue", &self.queue), ("tag", &self.tag)];

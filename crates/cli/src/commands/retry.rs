@@ -3,11 +3,11 @@
 use clap::Args;
 use taskloom_protocol::Verdict;
 
-use super::connect;
+use super::{connect, tell};
 use crate::args::Connection;
 use crate::client::{Call, segment};
 use crate::config::Environment;
-use crate::error::{CliResult, Exit};
+use crate::error::CliResult;
 use crate::output::plain;
 
 /// Run a task that has ended once more
@@ -27,11 +27,6 @@ impl Retry {
     pub(crate) async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
         let body = client.call(Call::post(format!("/tasks/{}/retry", segment(&self.id)))).await?;
-        if out.json {
-            out.line(body.0);
-        } else {
-            out.line(plain(&body.read::<Verdict>()?.message));
-        }
-        Ok(Exit::Ok)
+        tell(&body, out, |verdict: Verdict| plain(&verdict.message))
     }
 }

@@ -2,7 +2,6 @@
 
 mod change;
 mod plan;
-mod show;
 mod task;
 
 use clap::{Args, Subcommand};
@@ -11,14 +10,15 @@ use taskloom_protocol::{Schedule as Row, SchedulePage, Task, TickPage};
 use self::change::{Create, Update};
 use self::plan::Preview;
 use self::task::TaskArgs;
+use super::confirm::confirm;
 use super::submit::say_submitted;
-use super::{connect, now};
-use crate::args::Connection;
+use super::{connect, now, tell};
+use crate::args::{Connection, Paging};
 use crate::client::{Call, Client, segment};
 use crate::config::Environment;
 use crate::duration::parse_seconds;
 use crate::error::{CliError, CliResult, Exit};
-use crate::output::{Output, describe_schedule, schedule_table, tick_table};
+use crate::output::{Output, describe_schedule, plain, schedule_table, tick_table};
 
 /// Run tasks by the clock: by cron, every so often, on days and dates, once, or by hand
 #[derive(Debug, Args)]
@@ -70,6 +70,7 @@ struct One {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("limit", |arg| arg.default_value("50")))]
 struct List {
     /// cron, interval, daily, weekly, monthly, scheduled, immediate or manual
     #[arg(long = "type", value_name = "TYPE")]
@@ -83,12 +84,8 @@ struct List {
     /// Only those that are paused
     #[arg(long)]
     paused: bool,
-    /// How many at most, 1 to 500
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
-    limit: u32,
-    /// Go on where a page's next_cursor points
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: Paging,
     #[command(flatten)]
     connection: Connection,
 }
@@ -127,12 +124,8 @@ struct Ticks {
     /// Only those that were skipped
     #[arg(long)]
     skipped: bool,
-    /// How many at most, 1 to 500
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-    limit: u32,
-    /// Go on where a page's next_cursor points
-    #[arg(long)]
-    cursor: Option<String>,
+    #[command(flatten)]
+    page: Paging,
     #[command(flatten)]
     connection: Connection,
 }
@@ -161,13 +154,7 @@ fn path(id: &str, tail: &str) -> String {
 
 /// Makes a call that answers with the schedule, and shows it.
 async fn show(client: &Client, call: Call, out: Output) -> CliResult {
-    let body = client.call(call).await?;
-    if out.json {
-        out.line(body.0);
-    } else {
-        out.line(describe_schedule(&body.read::<Row>()?, out, now()));
-    }
-    Ok(Exit::Ok)
+    tell(&client.call(call).await?, out, |schedule: Row| describe_schedule(&schedule, out, now()))
 }
 
 impl One {
@@ -180,15 +167,11 @@ impl One {
 impl List {
     async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
-        let mut call = Call::get("/schedules").query("limit", self.limit.to_string());
+        let mut call = self.page.of(Call::get("/schedules"));
         let enabled = self.paused.then(|| "false".to_owned());
-        for (name, value) in [
-            ("schedule_type", self.kind),
-            ("task", self.task),
-            ("name", self.name),
-            ("enabled", enabled),
-            ("cursor", self.cursor),
-        ] {
+        for (name, value) in
+            [("schedule_type", self.kind), ("task", self.task), ("name", self.name), ("enabled", enabled)]
+        {
             if let Some(value) = value {
                 call = call.query(name, value);
             }
@@ -216,8 +199,7 @@ impl Delete {
         let (client, out) = connect(&self.connection, environment)?;
         if !self.yes {
             let schedule: Row = client.call(Call::get(path(&self.id, ""))).await?.read()?;
-            if !show::confirm(&format!("delete the schedule {}", schedule.name), out)? {
-                out.note("kept");
+            if !confirm(&format!("Delete the schedule {}?", plain(&schedule.name)), out)? {
                 return Ok(Exit::Ok);
             }
         }
@@ -246,12 +228,9 @@ impl Run {
 impl Ticks {
     async fn run(self, environment: &Environment) -> CliResult {
         let (client, out) = connect(&self.connection, environment)?;
-        let mut call = Call::get(path(&self.id, "/ticks")).query("limit", self.limit.to_string());
+        let mut call = self.page.of(Call::get(path(&self.id, "/ticks")));
         if self.skipped {
             call = call.query("outcome", "skipped");
-        }
-        if let Some(cursor) = self.cursor {
-            call = call.query("cursor", cursor);
         }
         let body = client.call(call).await?;
         if out.json {

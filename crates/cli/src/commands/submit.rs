@@ -1,18 +1,15 @@
 //! `taskloom submit`
 
-mod flags;
-mod json;
 mod many;
+mod one;
 
 use clap::Args;
 use taskloom_model::{CacheOutcome, Status};
 use taskloom_protocol::Task;
 
-pub(super) use self::flags::Conflict;
-pub(super) use self::json::{any, list, metadata, named, one_reads_stdin};
-
-use self::flags::TaskFlags;
+use self::one::OneTask;
 use super::connect;
+use super::task_flags::TaskFlags;
 use crate::args::Connection;
 use crate::client::{Call, Client};
 use crate::config::Environment;
@@ -34,11 +31,22 @@ use crate::watch::{self, View, Watched};
     generate | taskloom submit --file -   a JSON list of tasks, or one on each line\n  \
     id=$(taskloom submit demo.sleep --kwarg seconds=5 --json | jq -r .id)\n\n\
     Ctrl-C while watching leaves the task running.\n\n{EXIT_HELP}"))]
+// Beside these, one task needs another flag; a schedule may have its value already.
+#[command(
+    mut_arg("concurrency_limit", |arg| arg.requires("concurrency_key")),
+    mut_arg("rate_key", |arg| arg.requires("rate_limit")),
+    mut_arg("rate_limit", |arg| arg.requires("rate_key")),
+    mut_arg("unique_ttl", |arg| arg.requires("unique_key")),
+    mut_arg("on_conflict", |arg| arg.requires("unique_key"))
+)]
 pub(crate) struct Submit {
     #[command(flatten)]
-    one: TaskFlags,
+    flags: TaskFlags,
+    #[command(flatten)]
+    one: OneTask,
     /// Many tasks: a JSON list, or one task on each line, as POST /tasks takes it; - for standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["one_task", "watch"])]
+    // Of flags in two groups: clap leaves the group of a struct empty that flattens another, and then nothing conflicts.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["task_flags", "one_task", "watch"])]
     file: Option<String>,
     /// Submitting again with the same key answers with the same task, or tasks
     #[arg(long, value_name = "KEY")]
@@ -55,7 +63,7 @@ impl Submit {
         if let Some(file) = &self.file {
             return many::run(file, self.idempotency_key.clone(), &self.connection, environment).await;
         }
-        let task = self.one.task()?;
+        let task = self.one.task(&self.flags)?;
         let (client, out) = connect(&self.connection, environment)?;
         let call = Call::post("/tasks").body(&task)?.once(self.idempotency_key.clone(), crate::client::KEYS);
         let body = client.call(call).await?;

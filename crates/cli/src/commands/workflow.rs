@@ -4,12 +4,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde::de::DeserializeOwned;
 use taskloom_protocol::{
     RetryWorkflow, SubmitWorkflow, Workflow, WorkflowPage, WorkflowSubmitted, WorkflowVerdict,
 };
 
-use super::{connect, now};
+use super::{connect, now, tell};
 use crate::args::Connection;
 use crate::client::{Body, Call, Client, segment};
 use crate::config::Environment;
@@ -121,7 +120,7 @@ impl WorkflowCommand {
             Action::Get { id, all, connection } => {
                 let (client, out) = connect(&connection, environment)?;
                 let body = client.call(Call::get(path(&id, ""))).await?;
-                show(&body, out, |workflow: Workflow| describe_workflow(&workflow, all, out, now()))
+                tell(&body, out, |workflow: Workflow| describe_workflow(&workflow, all, out, now()))
             }
             Action::Wait { id, connection } => {
                 let (client, out) = connect(&connection, environment)?;
@@ -141,12 +140,12 @@ impl WorkflowCommand {
                 if force {
                     call = call.query("force", "true");
                 }
-                show(&client.call(call).await?, out, |said: WorkflowVerdict| verdict(&said))
+                tell(&client.call(call).await?, out, |said: WorkflowVerdict| verdict(&said))
             }
             Action::Retry { id, from, connection } => {
                 let (client, out) = connect(&connection, environment)?;
                 let call = Call::post(path(&id, "/retry")).body(&RetryWorkflow { from })?;
-                show(&client.call(call).await?, out, |said: WorkflowVerdict| verdict(&said))
+                tell(&client.call(call).await?, out, |said: WorkflowVerdict| verdict(&said))
             }
         }
     }
@@ -233,14 +232,4 @@ fn list(body: &Body, out: Output) -> CliResult {
 
 fn verdict(verdict: &WorkflowVerdict) -> String {
     format!("{}: {} tasks", plain(&verdict.message), verdict.tasks)
-}
-
-/// The answer as it is, or in words.
-fn show<T: DeserializeOwned>(body: &Body, out: Output, words: impl FnOnce(T) -> String) -> CliResult {
-    if out.json {
-        out.line(&body.0);
-    } else {
-        out.line(words(body.read()?));
-    }
-    Ok(Exit::Ok)
 }

@@ -92,6 +92,35 @@ fn a_rate_is_told_as_the_bucket_that_it_is() {
 }
 
 #[test]
+fn the_flags_of_a_task_stand_under_a_heading_of_their_own_where_it_is_a_schedules() {
+    let home = Home::new();
+    let words = |line: &str| {
+        let said = home.say(line).with_status(0).out;
+        said.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for command in ["create", "update", "run"] {
+        let told = words(&format!("schedule {command} --help"));
+        let (_, its) = told.split_once("Its task: ").unwrap_or_else(|| panic!("{told}"));
+        for flag in ["--args", "--queue", "--rate-key", "--unique-key", "--metadata", "--expires-in"] {
+            assert!(its.contains(&format!("{flag} <")), "{flag}: {told}");
+        }
+        assert_eq!(its.matches("the tick is skipped").count(), 2, "{told}");
+    }
+    assert!(!words("submit --help").contains("the tick is skipped"));
+}
+
+#[test]
+fn lists_say_how_long_a_page_is() {
+    let home = Home::new();
+    for (command, rows) in
+        [("list", 20), ("cache list", 20), ("dead list", 20), ("schedule list", 50), ("schedule ticks", 20)]
+    {
+        let said = home.say(&format!("{command} --help")).with_status(0).out;
+        assert!(said.contains(&format!("[default: {rows}]")) && said.contains("--cursor <"), "{said}");
+    }
+}
+
+#[test]
 fn completions_know_every_command() {
     let home = Home::new();
     for (shell, start) in

@@ -48,8 +48,9 @@ fn nothing_is_sent_of_a_file_with_a_mistake() {
     assert!(said.err.contains("task 2: unknown field `tsk`"), "{}", said.err);
     home.with_input("submit --file -", "[]").with_status(2);
     home.say("submit --file nowhere.json").with_status(2);
-    home.say("submit demo.echo --file tasks.json").with_status(2);
-    home.say("submit --file tasks.json --queue reports").with_status(2);
-    home.say("submit --file tasks.json --watch").with_status(2);
+    for beside in ["demo.echo", "--queue reports", "--delay 5m", "--watch"] {
+        let said = home.say(&format!("submit --file tasks.json {beside}")).with_status(2);
+        assert!(said.err.contains("cannot be used with"), "{beside}: {}", said.err);
+    }
     home.say("submit --queue reports").with_status(2);
 }

@@ -64,7 +64,10 @@ fn a_unique_key_answers_refuses_or_replaces() {
     assert!(said.err.contains(id.as_str().unwrap()), "{}", said.err);
     let said = home.say(&format!("{line} --on-conflict replace")).with_status(0);
     assert!(said.err.contains(&format!("takes the place of {}", id.as_str().unwrap())), "{}", said.err);
-    home.say("submit demo.echo --unique-ttl 1h").with_status(2);
+    for half in ["unique-ttl 1h", "on-conflict reject", "concurrency-limit 3", "rate-key r", "rate 5/1h"] {
+        let said = home.say(&format!("submit demo.echo --{half}")).with_status(2);
+        assert!(said.err.contains("required arguments were not provided"), "{half}: {}", said.err);
+    }
     let line = "submit demo.fail --kwarg kind=Bad --retry-on Good --watch --json";
     let failed = home.say(line).with_status(1).json();
     assert_eq!((&failed["reason"], &failed["attempt"]), (&json!("fatal"), &json!(1)));

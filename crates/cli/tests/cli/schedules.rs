@@ -112,12 +112,13 @@ fn a_schedule_says_what_a_submission_can() {
     assert!(said.err.contains(run["id"].as_str().unwrap()), "{}", said.err);
     let line = format!(
         "schedule update {id} --unset unique_key --unset unique_ttl --unset unique_conflict --expires-in 1m \
-         --backoff fixed:3s --task-type other --json"
+         --backoff fixed:3s --task-type other --concurrency-limit 3 --json"
     );
     let changed = home.say(&line).with_status(0).json();
     assert_eq!((&changed["unique_key"], &changed["expires_in"]), (&json!(null), &json!(60.0)));
     assert_eq!(changed["backoff"], json!({"kind": "fixed", "seconds": 3.0, "max_seconds": 3.0}));
     assert_eq!((&changed["task_type"], &changed["model_id"]), (&json!("other"), &json!("m1")));
+    assert_eq!((&changed["concurrency_key"], &changed["concurrency_limit"]), (&json!("c"), &json!(3)));
     server.stop();
 }
 

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::auth::permission::Reader;
-use crate::extract::{Closing, Json, Path, Query};
+use crate::extract::{Closing, Json, Path, Query, in_range};
 use crate::problem::{ApiError, ApiResult};
 use crate::state::App;
 
@@ -81,10 +81,7 @@ pub(super) async fn logs(
     Path(id): Path<Uuid>,
     Query(query): Query<LogsQuery>,
 ) -> ApiResult<Json<Logs>> {
-    let limit = query.limit.unwrap_or(1_000);
-    if !(1..=1_000).contains(&limit) {
-        return Err(ApiError::field(FieldError::query("limit", "out_of_range", "1 to 1000")));
-    }
+    let limit = in_range("limit", query.limit.unwrap_or(1_000), 1, 1_000)?;
     if i64::try_from(query.after).is_err() {
         return Err(ApiError::field(FieldError::query(
             "after",

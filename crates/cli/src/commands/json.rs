@@ -12,7 +12,7 @@ use crate::error::CliError;
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Refuses that two flags read standard input.
-pub(in crate::commands) fn one_reads_stdin(texts: &[Option<&str>]) -> Result<(), CliError> {
+pub(super) fn one_reads_stdin(texts: &[Option<&str>]) -> Result<(), CliError> {
     if texts.iter().filter(|text| **text == Some("-")).count() > 1 {
         return Err(CliError::usage("only one flag can read standard input"));
     }
@@ -20,17 +20,17 @@ pub(in crate::commands) fn one_reads_stdin(texts: &[Option<&str>]) -> Result<(),
 }
 
 /// Positional arguments.
-pub(in crate::commands) fn list(text: &str) -> Result<Json, CliError> {
+pub(super) fn list(text: &str) -> Result<Json, CliError> {
     shaped("--args", text, '[', "a list")
 }
 
 /// `--metadata`
-pub(in crate::commands) fn metadata(text: &str) -> Result<Json, CliError> {
+pub(super) fn metadata(text: &str) -> Result<Json, CliError> {
     shaped("--metadata", text, '{', "an object")
 }
 
 /// `--kwargs` and the `--kwarg`s together; a pair wins.
-pub(in crate::commands) fn named(kwargs: Option<&str>, pairs: &[String]) -> Result<Option<Json>, CliError> {
+pub(super) fn named(kwargs: Option<&str>, pairs: &[String]) -> Result<Option<Json>, CliError> {
     let whole = kwargs.map(|text| shaped("--kwargs", text, '{', "an object")).transpose()?;
     if pairs.is_empty() {
         return Ok(whole);
@@ -53,7 +53,7 @@ pub(in crate::commands) fn named(kwargs: Option<&str>, pairs: &[String]) -> Resu
 }
 
 /// JSON of any kind, from the argument itself, from `@FILE`, or from standard input.
-pub(in crate::commands) fn any(flag: &str, text: &str) -> Result<Json, CliError> {
+pub(super) fn any(flag: &str, text: &str) -> Result<Json, CliError> {
     let unread = |e: std::io::Error| CliError::usage(format!("{flag} {text}: cannot be read: {e}"));
     let mut source = String::new();
     let read = match text.strip_prefix('@') {
