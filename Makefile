@@ -7,7 +7,7 @@ PORT ?= 8000
 TASKLOOM := target/release/taskloom
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt lint doc audit fuzz-api bench clean
+.PHONY: help run build test check fmt lint doc audit fuzz-api image-check bench clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ audit: rust ## Check licences, layers, sources and known vulnerabilities of what
 fuzz-api: rust ## Throw thousands of odd requests at the API, from its own OpenAPI document
 	$(CARGO) test --locked --workspace --no-run --quiet
 	@tests/fuzz-api.sh $(SCHEMATHESIS_VERSION)
+
+image-check: ## Build the Dockerfile without pulling images, and run it: as root, with debootstrap and buildah
+	@tests/image.sh
 
 check: lint test doc audit fuzz-api ## All that CI checks
 

@@ -12,6 +12,8 @@ use crate::Engine;
 use crate::session::Session;
 use crate::worker_check::check_range;
 
+/// The pause before more of a long queue is looked at.
+const WALK_ON: Duration = Duration::from_millis(10);
 /// The shortest wait for a limit.
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -54,7 +56,7 @@ impl Engine {
             let patience = wake_at.map_or(Duration::MAX, |at| at.since(self.now()).max(LEAST));
             tokio::select! {
                 biased;
-                // A queue's rate lets the next start then.
+                // A queue's rate lets the next start then, or there is more of a long queue to look at.
                 () = tokio::time::sleep(patience.min(left)), if wake_at.is_some() => ask_store = true,
                 // Now and then it looks by itself, also where no loop runs.
                 wake = waiter.wait(left.min(self.inner.config.poll * 5)) => ask_store = wake.is_none_or(|w| w.ask_store),
@@ -91,12 +93,35 @@ impl Engine {
             if !claims.claimed.is_empty() || claims.wake_at.is_some() {
                 return Ok(claims);
             }
+        } else if !ask_store {
+            return Ok(Claims::default());
         }
-        if ask_store {
-            self.claim_from_store(session, request, Arc::new([])).await
+        // Also where hints led to nothing: tasks that nobody here knows must not use up the calls that are meant for others.
+        let claims = self.claim_from_store(session, request, Arc::new([])).await?;
+        if claims.passed_by && claims.claimed.is_empty() && claims.expired.is_empty() {
+            return self.claim_further(session, request, claims).await;
+        }
+        Ok(claims)
+    }
+
+    /// Tasks that stand behind many whose handlers the worker does not know.
+    async fn claim_further(
+        &self,
+        session: &Session,
+        request: &ClaimRequest,
+        none: Claims,
+    ) -> Result<Claims, WorkerError> {
+        let spec = self.claim_spec(session, request, Arc::new([]));
+        let further = self.inner.store.task_further(&spec).await.map_err(|e| self.failed(&e))?;
+        let mut claims = if further.hints.is_empty() {
+            none
         } else {
-            Ok(Claims::default())
+            self.claim_from_store(session, request, further.hints.into()).await?
+        };
+        if further.more && claims.claimed.is_empty() {
+            claims.wake_at = claims.wake_at.into_iter().chain([self.now().plus(WALK_ON)]).min();
         }
+        Ok(claims)
     }
 
     /// Tasks of lower priority, the last queue first, that wait for long while more urgent ones go before them.
@@ -116,13 +141,8 @@ impl Engine {
         self.claim_from_store(session, request, hints.into()).await
     }
 
-    async fn claim_from_store(
-        &self,
-        session: &Session,
-        request: &ClaimRequest,
-        hints: Arc<[Hint]>,
-    ) -> Result<Claims, WorkerError> {
-        let spec = ClaimSpec {
+    fn claim_spec(&self, session: &Session, request: &ClaimRequest, hints: Arc<[Hint]>) -> ClaimSpec {
+        ClaimSpec {
             session: request.session,
             queues: Arc::clone(&session.queues),
             handlers: Arc::clone(&session.handlers),
@@ -130,7 +150,16 @@ impl Engine {
             lease: self.inner.config.lease,
             now: self.now(),
             hints,
-        };
+        }
+    }
+
+    async fn claim_from_store(
+        &self,
+        session: &Session,
+        request: &ClaimRequest,
+        hints: Arc<[Hint]>,
+    ) -> Result<Claims, WorkerError> {
+        let spec = self.claim_spec(session, request, hints);
         let mut claims = self.inner.store.task_claim(spec).await.map_err(|e| self.failed(&e))?;
         if claims.unknown {
             self.inner.sessions.remove(request.session);

@@ -226,3 +226,16 @@ async fn what_keeps_the_holder_of_a_place_is_told_to_whoever_waits_for_it() {
     assert_eq!(lab.claim(session, 1).await.len(), 1);
     assert_eq!(told().await, (" and runs.".to_owned(), None));
 }
+
+#[tokio::test]
+async fn a_worker_finds_its_tasks_behind_many_of_an_unknown_handler() {
+    let lab = Lab::new();
+    let session = lab.worker(&["default"]).await;
+    submit_as(&lab, &ALICE, 5_000, &SubmitTask::new("no.such")).await;
+    let ids = [lab.submit(task()).await.id, lab.submit(task()).await.id];
+    for id in ids {
+        let claimed = lab.claim(session, 1).await;
+        assert_eq!(claimed.iter().map(|task| task.id).collect::<Vec<_>>(), [id]);
+    }
+    assert!(lab.claim(session, 1).await.is_empty());
+}

@@ -46,9 +46,10 @@ pub use queue::{Full, QueueInfo, QueueLimits, QueueTerms};
 pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickRow};
 pub use task::{
     BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Expanded,
-    Expansion, Filter, FinishItem, GateInfo, Hint, Holder, Made, NewTask, NewWorkflow, Note, OrderBy,
-    PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived, Scope,
-    Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome, WorkflowSubmission,
+    Expansion, Filter, FinishItem, Further, GateInfo, Hint, Holder, Made, NewTask, NewWorkflow, Note,
+    OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived,
+    Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome,
+    WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;
@@ -123,6 +124,8 @@ pub struct Store {
     backend: Backend,
     /// Where claims begin.
     floors: Arc<task::Floors>,
+    /// How far queues were walked past tasks of handlers that workers do not know.
+    walks: Arc<task::Walks>,
     /// Which queues the common claim leaves out.
     queues: Arc<queue::Book>,
     /// KiB of submissions that may wait for the writer.
@@ -237,6 +240,7 @@ impl Store {
         Self {
             backend,
             floors: Arc::default(),
+            walks: Arc::default(),
             queues: Arc::default(),
             waiting_bytes: Arc::new(Semaphore::new(WAITING_KIB)),
             log_lines: Arc::new(task::LOG_LINES.into()),

@@ -1,6 +1,7 @@
 //! T3: a worker takes tasks.
 
 mod floor;
+mod further;
 mod line;
 mod mysql;
 mod postgres;
@@ -24,12 +25,15 @@ use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
 pub(crate) use floor::Floors;
+pub use further::Further;
+pub(crate) use further::Walks;
 
 /// Bytes of arguments after which a claim takes no further task.
 const CLAIM_BYTES: usize = 4 << 20;
 
-/// Tasks of handlers that a worker does not know, at the head of a queue, that its claim looks past.
-const PASSED_BY: u32 = 2_000;
+/// Tasks of handlers that a worker does not know, at the head of a queue, that its claim itself looks past,
+/// under the locks it takes; those behind them are found by [`Store::task_further`].
+const PASSED_BY: u32 = 256;
 
 /// Who claims what.
 #[derive(Debug, Clone)]
@@ -73,6 +77,9 @@ pub struct Claims {
     pub unknown: bool,
     /// Their arguments were as much as one claim carries; there may be more.
     pub cut: bool,
+    /// The head of a queue was full of tasks whose handlers the worker does not know: others may stand behind them. See
+    /// [`Store::task_further`].
+    pub passed_by: bool,
     /// When a queue's limit lets the next start, if that is a matter of time.
     pub wake_at: Option<Timestamp>,
     /// The tasks now held.
@@ -169,6 +176,7 @@ impl Claims {
     fn add(&mut self, more: Self) {
         self.unknown |= more.unknown;
         self.cut |= more.cut;
+        self.passed_by |= more.passed_by;
         self.wake_at = self.wake_at.into_iter().chain(more.wake_at).min();
         self.claimed.extend(more.claimed);
         self.expired.extend(more.expired);
@@ -179,7 +187,9 @@ impl Store {
     /// Says that tasks came to stand in line, so that claims that have gone on look there again.
     pub fn note_ready(&self, ready: &[Stepped]) {
         for step in ready {
-            self.floors.lower(&step.queue, (step.band, step.id));
+            let place = (step.band, step.id);
+            self.floors.lower(&step.queue, place);
+            self.walks.lower(&step.queue, place);
         }
     }
 }

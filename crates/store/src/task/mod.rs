@@ -19,8 +19,8 @@ mod workflow;
 
 pub(crate) use beat::LOG_LINES;
 pub use beat::{BeatItem, BeatResult};
-pub use claim::{ClaimSpec, Claims, Hint};
-pub(crate) use claim::{Floors, claim_one};
+pub use claim::{ClaimSpec, Claims, Further, Hint};
+pub(crate) use claim::{Floors, Walks, claim_one};
 pub use dead::Revived;
 pub use finish::FinishItem;
 pub(crate) use gate::holders;

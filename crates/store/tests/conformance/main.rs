@@ -6,6 +6,7 @@ mod databases;
 mod dead_letters;
 mod failures;
 mod families;
+mod handlers;
 mod keeping;
 mod limits;
 mod lives;

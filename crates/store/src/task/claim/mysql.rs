@@ -37,10 +37,13 @@ pub(super) async fn claim(
     let left = room.saturating_sub(used);
     // Only when the head holds what this worker does not know is it worth looking further.
     if spec.hints.is_empty() && left > 0 && seen >= room as usize && passed_by > 0 && !claims.cut {
-        let mut further =
-            self::head(tx, spec, queue, share.is_counted, left.saturating_add(PASSED_BY)).await?;
+        let window = left.saturating_add(PASSED_BY);
+        let mut further = self::head(tx, spec, queue, share.is_counted, window).await?;
+        let is_full = further.len() >= window as usize;
         further.retain(|row| !claims.expired_ids.contains(&row.0));
+        let before = claims.claimed.len();
         take(tx, spec, queue, left, further, claims).await?;
+        claims.passed_by |= is_full && ((claims.claimed.len() - before) as u32) < left;
     }
     Ok(())
 }

@@ -112,7 +112,8 @@ pub(super) async fn claim(
     if spec.hints.is_empty() && rest > 0 && passed_by && !claims.cut {
         let window = rest.saturating_add(PASSED_BY);
         let look = Look { room: rest, window, from: floor::START, is_counted };
-        take(session, spec, queue, look, claims).await?;
+        let found = take(session, spec, queue, look, claims).await?;
+        claims.passed_by |= found.seen >= u64::from(window) && found.used < rest;
     }
     Ok(())
 }

@@ -25,8 +25,9 @@ pub(super) async fn claim(
     }
     let room = share.room;
     let found = if spec.hints.is_empty() {
-        let (found, cut) = candidates(tx, queue, &spec.handlers, room).await?;
+        let (found, cut, passed_by) = candidates(tx, queue, &spec.handlers, room).await?;
         claims.cut = cut;
+        claims.passed_by |= passed_by;
         found
     } else {
         hinted(tx, spec, queue, room).await?
@@ -42,13 +43,14 @@ async fn is_special(tx: &mut Tx, queue: &str) -> Result<bool> {
     Ok(tx.number(sql, params![queue]).await? == 1)
 }
 
-/// Up to `room` tasks of the queue, first come first, and whether their size ended the list.
+/// Up to `room` tasks of the queue, first come first; whether their size ended the list; and whether it ended among tasks
+/// of other handlers.
 async fn candidates(
     tx: &mut Tx,
     queue: &str,
     handlers: &HashSet<String>,
     room: u32,
-) -> Result<(Vec<Candidate>, bool)> {
+) -> Result<(Vec<Candidate>, bool, bool)> {
     let (mut bytes, mut known) = (0, 0);
     let read = |row: &mut Row<'_>| {
         let candidate = Candidate::read(row)?;
@@ -61,7 +63,8 @@ async fn candidates(
     };
     let look_at = if handlers.is_empty() { room } else { room.saturating_add(PASSED_BY) };
     let found = tx.rows_while(select(), params![queue, look_at], read).await?;
-    Ok((found.into_iter().flatten().collect(), bytes >= CLAIM_BYTES))
+    let passed_by = !handlers.is_empty() && found.len() >= look_at as usize && known < room;
+    Ok((found.into_iter().flatten().collect(), bytes >= CLAIM_BYTES, passed_by))
 }
 
 /// Those of the hinted tasks that are ready.
