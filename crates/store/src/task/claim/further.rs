@@ -21,8 +21,10 @@ use crate::row::Row;
 use crate::sql::params;
 use crate::tx::Tx;
 
-/// Tasks that one read looks at.
-const PAGE: u32 = 2_000;
+/// Tasks that one read looks at, as it walks on.
+const PAGE: usize = 2_000;
+/// And where tasks were found before, beyond those that there is room for.
+const FIRST_LOOK: usize = 64;
 /// Pages of one queue that one call looks at.
 const PAGES: usize = 10;
 /// A new walk from the queue's start is due after this, and after so many times what the last one took.
@@ -144,7 +146,10 @@ impl Store {
         let mut walk = self.walks.get(queue, key);
         let mut found: Vec<TaskId> = Vec::new();
         if let Some(from) = walk.found {
-            let part = self.part(queue, from, handlers, room).await?;
+            let mut part = self.part(queue, from, handlers, room, room + FIRST_LOOK).await?;
+            if part.known.is_empty() && !part.is_last {
+                part = self.part(queue, part.before, handlers, room, PAGE).await?;
+            }
             walk.found = Some(part.before);
             further.more |= part.known.is_empty() && !part.is_last;
             found.extend(part.known);
@@ -152,7 +157,7 @@ impl Store {
         walk.begin_again_if_due();
         for _ in 0..PAGES {
             let Some(from) = walk.on_the_way else { break };
-            let part = self.part(queue, from, handlers, room).await?;
+            let part = self.part(queue, from, handlers, room, PAGE).await?;
             if part.known.is_empty() && !part.is_last {
                 walk.on_the_way = Some(part.before);
                 continue;
@@ -176,11 +181,19 @@ impl Store {
         from: Place,
         handlers: &Arc<HashSet<String>>,
         room: usize,
+        rows: usize,
     ) -> Result<Part> {
         let (queue, handlers) = (queue.to_owned(), Arc::clone(handlers));
-        self.scan(move |tx| Box::pin(async move { look(tx, &queue, from, &handlers, room).await })).await
+        self.scan(move |tx| Box::pin(async move { look(tx, &queue, from, &handlers, room, rows).await }))
+            .await
     }
 }
+
+const WALK: &str =
+    "SELECT band, id FROM ready WHERE queue = ? AND (band, id) > (?, ?) ORDER BY band, id LIMIT ?";
+/// MariaDB walks a key by ranges, but not by pairs.
+const WALK_MYSQL: &str = "SELECT band, id FROM ready WHERE queue = ? AND (band > ? OR band = ? AND id > ?)
+     ORDER BY band, id LIMIT ?";
 
 async fn look(
     tx: &mut Tx,
@@ -188,17 +201,14 @@ async fn look(
     from: Place,
     handlers: &HashSet<String>,
     room: usize,
+    rows: usize,
 ) -> Result<Part> {
     let read = |row: &mut Row<'_>| Ok((row.next::<i64>()?, row.next::<TaskId>()?));
     let (band, id) = from;
     let places: Vec<Place> = if matches!(tx, Tx::Mysql(_)) {
-        // MariaDB walks a key by ranges, but not by pairs.
-        let sql = "SELECT band, id FROM ready WHERE queue = ? AND (band > ? OR band = ? AND id > ?) ORDER BY band, id LIMIT ?";
-        tx.rows(sql, params![queue, band, band, id, PAGE], read).await?
+        tx.rows(WALK_MYSQL, params![queue, band, band, id, rows as u64], read).await?
     } else {
-        let sql =
-            "SELECT band, id FROM ready WHERE queue = ? AND (band, id) > (?, ?) ORDER BY band, id LIMIT ?";
-        tx.rows(sql, params![queue, band, id, PAGE], read).await?
+        tx.rows(WALK, params![queue, band, id, rows as u64], read).await?
     };
     let ids: Vec<Uuid> = places.iter().map(|(_, id)| *id).collect();
     let read = |row: &mut Row<'_>| Ok((row.next::<TaskId>()?, row.next::<String>()?));
@@ -212,7 +222,7 @@ async fn look(
     Ok(Part {
         known: ids.into_iter().filter(|id| known.contains(id)).take(room).collect(),
         before,
-        is_last: places.len() < PAGE as usize,
+        is_last: places.len() < rows,
     })
 }
 
@@ -221,4 +231,14 @@ fn fingerprint(handlers: &HashSet<String>) -> u64 {
     let mut names: Vec<&String> = handlers.iter().collect();
     names.sort_unstable();
     BuildHasherDefault::<DefaultHasher>::default().hash_one(names)
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_queue_is_walked_by_its_key() {
+        let values = "'default', 0, '00000000-0000-0000-0000-000000000001', 2000";
+        // It refuses any way but an index.
+        let _ = crate::postgres::plan(super::WALK, values).await;
+    }
 }
