@@ -2,7 +2,7 @@
 
 use taskloom_model::{Action, State, Timestamp};
 use taskloom_protocol::{LogLevel, LogLine, TaskRef};
-use taskloom_store::{BeatItem, EndPlace, Request, Store};
+use taskloom_store::{BeatItem, EndPlace, Request, Store, Waiting};
 use uuid::Uuid;
 
 use crate::databases::{Home, on_every_database};
@@ -13,6 +13,7 @@ on_every_database! {
     what_users_delete_is_found_by_its_time,
     a_chain_is_followed_to_its_root,
     places_in_line_are_counted,
+    a_look_sees_both_ends_of_a_queue,
     lines_left_out_are_counted,
 }
 
@@ -124,6 +125,35 @@ async fn places_in_line_are_counted(home: Home) {
     assert!((pace - 2.0 / 60.0).abs() < 1e-9, "{pace}");
     assert!(store.queue_pace("other".into(), at(60)).await.unwrap().abs() < 1e-9);
     clear(&store, at(61)).await;
+}
+
+async fn a_look_sees_both_ends_of_a_queue(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    let mut ids = Vec::new();
+    for (queue, priority) in [("ends", "normal"), ("ends", "low"), ("ends", "high"), ("default", "normal")] {
+        let mut task = new_task(&plain(), None);
+        (task.queue, task.priority) = (queue.into(), priority.parse().unwrap());
+        ids.push(task.id);
+        submit(&store, task, at(1)).await;
+    }
+    // More than one statement asks for.
+    let mut queues: Vec<String> = (0..40).map(|number| format!("nobody-{number}")).collect();
+    queues.extend(["default".to_owned(), "ends".to_owned()]);
+    let seen = async |most| {
+        let found = store.task_ready_in(queues.clone(), most).await.unwrap();
+        let ends = |(queue, waiting): (String, Waiting)| {
+            let first: Vec<Uuid> = waiting.first.into_iter().map(|(_, id)| id).collect();
+            (queue, first, waiting.last.map(|(_, id)| id))
+        };
+        found.into_iter().map(ends).collect::<Vec<_>>()
+    };
+    let other = ("default".to_owned(), vec![ids[3]], None);
+    let whole = ("ends".to_owned(), vec![ids[2], ids[0], ids[1]], None);
+    assert_eq!(seen(3).await, [other.clone(), whole]);
+    assert_eq!(seen(1).await, [other, ("ends".to_owned(), vec![ids[2]], Some(ids[1]))]);
+    clear(&store, at(2)).await;
+    assert!(seen(3).await.is_empty());
 }
 
 async fn lines_left_out_are_counted(home: Home) {
