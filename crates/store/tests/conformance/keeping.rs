@@ -1,5 +1,7 @@
 //! What is forgotten and what is explained: lookups in the order of ends, and along chains.
 
+use std::collections::HashMap;
+
 use taskloom_model::{Action, State, Timestamp};
 use taskloom_protocol::{LogLevel, LogLine, TaskRef};
 use taskloom_store::{BeatItem, EndPlace, Request, Store, Waiting};
@@ -117,8 +119,12 @@ async fn places_in_line_are_counted(home: Home) {
     assert_eq!(store.task_ahead(ids[2], "default".into(), 1).await.unwrap(), 2, "one more than counted");
     assert!(store.queue_pace("default".into(), at(60)).await.unwrap().abs() < 1e-9);
     let claimed = store.task_claim(claim_of(worker(0), 2, at(2))).await.unwrap().claimed;
-    assert_eq!(store.worker_busy(vec![worker(0), worker(1)]).await.unwrap(), 2);
-    assert_eq!(store.worker_busy(vec![worker(1)]).await.unwrap(), 0);
+    assert_eq!(store.worker_busy(vec![worker(0), worker(1)]).await.unwrap(), HashMap::from([(worker(0), 2)]));
+    assert!(store.worker_busy(vec![worker(1)]).await.unwrap().is_empty());
+    let head = store.queue_head("default".into(), 10).await.unwrap();
+    assert_eq!(head, [(ids[1], "demo.echo".to_owned()), (ids[2], "demo.echo".to_owned())]);
+    assert_eq!(store.queue_head("default".into(), 1).await.unwrap(), head[..1]);
+    assert!(store.queue_head("other".into(), 10).await.unwrap().is_empty());
     let ends = claimed.iter().map(|task| crate::support::success(task.id, task.epoch)).collect();
     store.task_finish(worker(0), ends, at(30)).await.unwrap();
     let pace = store.queue_pace("default".into(), at(60)).await.unwrap();
@@ -133,7 +139,8 @@ async fn a_look_sees_both_ends_of_a_queue(home: Home) {
     let mut ids = Vec::new();
     for (queue, priority) in [("ends", "normal"), ("ends", "low"), ("ends", "high"), ("default", "normal")] {
         let mut task = new_task(&plain(), None);
-        (task.queue, task.priority) = (queue.into(), priority.parse().unwrap());
+        task.queue = queue.into();
+        task.priority = priority.parse().unwrap();
         ids.push(task.id);
         submit(&store, task, at(1)).await;
     }
