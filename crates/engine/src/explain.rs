@@ -1,12 +1,13 @@
 //! Why a task is where it is.
 
 mod limits;
+mod line;
 mod words;
 
 use std::time::Duration;
 
-use taskloom_model::{State, TaskId};
-use taskloom_protocol::{Cause, Explanation, OpenParent, OpenParents, Serving, Task, WorkerInfo};
+use taskloom_model::{State, TaskId, Timestamp};
+use taskloom_protocol::{Cause, Explanation, OpenParent, OpenParents, Task, WorkerInfo};
 
 use crate::{Caller, Engine, EngineError};
 
@@ -68,51 +69,43 @@ impl Engine {
             words::held_back(task, cause, limit, &[], told);
             return Ok(());
         }
-        let workers = self.serving(task).await?;
+        let crew = self.crew(task).await?;
+        let workers = crew.serving();
         told.workers = Some(workers);
-        self.stand_in_line(task, told).await?;
+        let ahead = self.stand_in_line(task, told).await?;
         if workers.serving == 0 {
             words::no_worker(task, told);
         } else if workers.knowing == 0 {
             words::no_handler(task, told);
         } else {
-            words::in_line(workers, told);
-        }
-        if matches!(told.cause, Cause::NoWorkerForQueue | Cause::NoWorkerForHandler) {
-            told.estimated_start = None;
+            let before = self.before(task, ahead, &crew).await?;
+            // How its queue went on lately says nothing where others are served first.
+            if !told.position_capped && before.queues.is_empty() {
+                told.estimated_start = self.estimated_start(task, before.tasks).await?;
+            }
+            words::in_line(workers, &before, self.inner.config.aging, told);
         }
         Ok(())
     }
 
-    async fn serving(&self, task: &Task) -> Result<Serving, EngineError> {
-        let workers = self.workers().await?;
-        let serves = |w: &&WorkerInfo| serves(w, &task.queue);
-        let knows = |w: &&WorkerInfo| w.handlers.is_empty() || w.handlers.contains(&task.task);
-        let serving = workers.iter().filter(serves).count() as u64;
-        let knowing: Vec<&WorkerInfo> = workers.iter().filter(serves).filter(knows).collect();
-        let busy = match knowing.len() {
-            0 => 0,
-            _ => self.inner.store.worker_busy(knowing.iter().map(|w| w.session).collect()).await?,
-        };
-        let slots = knowing.iter().map(|w| u64::from(w.concurrency)).sum();
-        Ok(Serving { serving, knowing: knowing.len() as u64, slots, busy })
-    }
-
-    /// Where a ready task stands, and when it would start if its queue went on as lately.
-    async fn stand_in_line(&self, task: &Task, told: &mut Explanation) -> Result<(), EngineError> {
-        let (store, now) = (&self.inner.store, self.now());
-        let ahead = store.task_ahead(task.id, task.queue.clone(), AHEAD).await?;
+    /// Where a ready task stands: how many of its queue are before it, as far as they are counted.
+    async fn stand_in_line(&self, task: &Task, told: &mut Explanation) -> Result<u64, EngineError> {
+        let ahead = self.inner.store.task_ahead(task.id, task.queue.clone(), AHEAD).await?;
         told.position_capped = ahead > u64::from(AHEAD);
-        told.position = Some(ahead.min(u64::from(AHEAD)));
-        if told.position_capped {
-            return Ok(());
+        let ahead = ahead.min(u64::from(AHEAD));
+        told.position = Some(ahead);
+        Ok(ahead)
+    }
+
+    /// When a task with so many before it would start if its queue went on as lately.
+    async fn estimated_start(&self, task: &Task, before: u64) -> Result<Option<Timestamp>, EngineError> {
+        let now = self.now();
+        let pace = self.inner.store.queue_pace(task.queue.clone(), now).await?;
+        if pace <= 0.0 {
+            return Ok(None);
         }
-        let pace = store.queue_pace(task.queue.clone(), now).await?;
-        if pace > 0.0 {
-            let wait = Duration::try_from_secs_f64((ahead + 1) as f64 / pace);
-            told.estimated_start = wait.ok().map(|wait| now.plus(wait));
-        }
-        Ok(())
+        let wait = Duration::try_from_secs_f64((before + 1) as f64 / pace);
+        Ok(wait.ok().map(|wait| now.plus(wait)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What other processes say, and what nobody said: two loops that wake this process's claimers and watchers.
 
+mod lines;
+
 use std::time::Duration;
 
 use taskloom_protocol::TaskEvent;
@@ -7,9 +9,10 @@ use taskloom_store::Heard;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
+use self::lines::Lines;
 use crate::{Engine, EngineError};
 
-/// Tasks of a queue counted by a look at most: so many claimers are woken.
+/// Tasks at the head of a queue that a look sees: for so many, and for the last one, claimers are woken.
 const COUNTED: u32 = 64;
 /// The first wait between looks where nothing carries word between processes.
 const EAGER: Duration = Duration::from_millis(50);
@@ -55,22 +58,22 @@ impl Engine {
     }
 
     /// The safety net: looks now and then whether the queues that somebody waits for have tasks of which no word came.
+    ///
+    /// It looks as often whatever it finds, so that one task that nobody here runs does not delay the others; what such
+    /// a task slows down is how often claimers are woken for it.
     pub(crate) async fn sweep(self, shutdown: CancellationToken) {
         let (mut wait, slowest) = (self.least_wait(), self.inner.config.poll);
+        let mut lines = Lines::default();
         loop {
             let pause = wait.mul_f64(0.75 + rand::random::<f64>() / 2.0);
             if shutdown.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return;
             }
-            wait = match self.look().await {
-                // Whoever was woken took nothing: these wait for another kind of worker.
-                Ok(Look::SameAgain) => (wait * 2).min(slowest),
-                Ok(Look::Found | Look::Nothing) => self.least_wait(),
-                Err(error) => {
-                    tracing::debug!(%error, "cannot look for ready tasks right now");
-                    slowest
-                }
-            };
+            wait = self.least_wait();
+            if let Err(error) = self.look(&mut lines, looks_in(slowest, wait)).await {
+                tracing::debug!(%error, "cannot look for ready tasks right now");
+                wait = slowest;
+            }
         }
     }
 
@@ -82,32 +85,21 @@ impl Engine {
         if has_word { self.inner.config.poll } else { EAGER }
     }
 
-    async fn look(&self) -> Result<Look, EngineError> {
+    /// Wakes claimers for what is ready; for what they left alone the longest pause is `most` looks.
+    async fn look(&self, lines: &mut Lines, most: u32) -> Result<(), EngineError> {
         let queues = self.inner.dispatcher.waiting();
         if queues.is_empty() {
-            return Ok(Look::Nothing);
+            return Ok(());
         }
-        let found = self.inner.store.task_ready_in(queues, COUNTED).await?;
-        let mut seen = self.inner.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let same = !found.is_empty() && *seen == found;
-        for (queue, count) in &found {
-            // Who was woken last time may not have known them: now everybody looks.
-            self.inner.dispatcher.ring(queue, if same { usize::MAX } else { *count }, true);
+        let found = self.inner.store.task_ready_in(queues.clone(), COUNTED).await?;
+        for (queue, count) in lines.see(&queues, found, most) {
+            self.inner.dispatcher.ring(&queue, count, true);
         }
-        let look = match (same, found.is_empty()) {
-            (true, _) => Look::SameAgain,
-            (false, true) => Look::Nothing,
-            (false, false) => Look::Found,
-        };
-        *seen = found;
-        Ok(look)
+        Ok(())
     }
 }
 
-/// What a look found.
-enum Look {
-    Nothing,
-    Found,
-    /// Exactly what the look before found.
-    SameAgain,
+/// How many looks this far apart there are in a time: one at least.
+fn looks_in(time: Duration, apart: Duration) -> u32 {
+    ((time.as_secs_f64() / apart.as_secs_f64()).round() as u32).max(1)
 }

@@ -98,8 +98,6 @@ struct Inner {
     promote_bell: tokio::sync::Notify,
     gate_bell: tokio::sync::Notify,
     schedule_bell: tokio::sync::Notify,
-    /// The ready tasks that the last look for them found.
-    seen: std::sync::Mutex<Vec<(String, usize)>>,
     /// Whether the store refused a worker's call since the reaper looked last.
     store_failed: std::sync::atomic::AtomicBool,
     sessions: session::Sessions,
@@ -142,7 +140,6 @@ impl Engine {
                 promote_bell: tokio::sync::Notify::new(),
                 gate_bell: tokio::sync::Notify::new(),
                 schedule_bell: tokio::sync::Notify::new(),
-                seen: std::sync::Mutex::default(),
                 store_failed: std::sync::atomic::AtomicBool::new(false),
                 sessions: session::Sessions::default(),
                 progresses: progress::Progresses::default(),

@@ -158,6 +158,73 @@ async fn a_ready_task_knows_its_place_and_about_when() {
 }
 
 #[tokio::test]
+async fn a_task_is_told_which_queues_its_workers_serve_first() {
+    let lab = Lab::new();
+    let to = |queue: &str| SubmitTask { queue: Some(queue.into()), ..task() };
+    let worker = lab.worker(&["default", "low_priority"]).await;
+    for _ in 0..5 {
+        lab.submit(task()).await;
+    }
+    let last = lab.submit(to("low_priority")).await.id;
+    let why = lab.engine.explain(&ALICE, last).await.unwrap();
+    assert_eq!((why.cause, why.position, why.estimated_start), (Cause::TasksBefore, Some(0), None));
+    let first = "its workers serve \"default\" first, where tasks wait";
+    assert_eq!(why.summary, format!("A worker is free, but {first}."));
+    // All four slots are taken, and one task of the other queue is left.
+    assert_eq!(lab.claim(worker, 4).await.len(), 4);
+    let why = lab.engine.explain(&ALICE, last).await.unwrap();
+    assert_eq!(
+        (why.cause, why.summary),
+        (Cause::WorkersBusy, format!("It waits for a free worker; {first}."))
+    );
+    assert_eq!(why.details[0], "The worker that serves its queue runs all 4 of 4 at once.");
+    // A worker that comes to it directly is free.
+    lab.worker(&["low_priority", "default"]).await;
+    assert_eq!(lab.engine.explain(&ALICE, last).await.unwrap().cause, Cause::Starting);
+}
+
+#[tokio::test]
+async fn queues_from_which_nothing_starts_are_before_nobody() {
+    let lab = Lab::new();
+    lab.worker(&["default", "low_priority"]).await;
+    lab.submit(SubmitTask::new("nobody.knows")).await;
+    let last = lab.submit(SubmitTask { queue: Some("low_priority".into()), ..task() }).await.id;
+    let cause = async || lab.engine.explain(&ALICE, last).await.unwrap().cause;
+    assert_eq!(cause().await, Cause::Starting, "its worker does not know what waits first");
+    lab.submit(task()).await;
+    assert_eq!(cause().await, Cause::TasksBefore);
+    lab.engine.pause_queue("default").await.unwrap();
+    assert_eq!(cause().await, Cause::Starting);
+}
+
+#[tokio::test]
+async fn tasks_before_it_count_if_its_workers_know_them() {
+    let lab = Lab::new();
+    let worker = lab.worker(&["default"]).await;
+    lab.submit(SubmitTask::new("nobody.knows")).await;
+    let next = lab.submit(task()).await.id;
+    let why = lab.engine.explain(&ALICE, next).await.unwrap();
+    assert_eq!((why.cause, why.position), (Cause::Starting, Some(1)));
+    let passed = "Before it 1 task is of a handler that its workers do not know, and is passed over.";
+    assert!(why.details.iter().any(|detail| detail == passed), "{:?}", why.details);
+    let then = lab.submit(task()).await.id;
+    let why = lab.engine.explain(&ALICE, then).await.unwrap();
+    assert_eq!((why.cause, why.position), (Cause::TasksBefore, Some(2)));
+    assert_eq!(why.summary, "A worker is free, but 1 task of its queue is before it.");
+    // It has claimed more than it has slots, as one does whose last ends are not noted yet.
+    for _ in 0..4 {
+        lab.submit(task()).await;
+    }
+    assert_eq!(lab.claim(worker, 5).await.len(), 5);
+    let left = lab.submit(task()).await.id;
+    let why = lab.engine.explain(&ALICE, left).await.unwrap();
+    let workers = why.workers.unwrap();
+    assert_eq!((workers.busy, workers.slots), (4, 4));
+    assert_eq!((why.cause, why.position), (Cause::WorkersBusy, Some(2)));
+    assert_eq!(why.summary, "It waits for a free worker; 1 task of its queue is before it.");
+}
+
+#[tokio::test]
 async fn what_runs_or_ended_says_why_and_what_would_help() {
     let lab = Lab::new();
     let made = lab.submit(task()).await;

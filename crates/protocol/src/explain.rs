@@ -31,8 +31,10 @@ pub enum Cause {
     NoWorkerForQueue,
     /// No live worker that serves its queue knows its handler.
     NoWorkerForHandler,
-    /// All workers that could run it are busy, or others are before it.
+    /// All workers that could run it are busy.
     WorkersBusy,
+    /// A worker is free, but tasks of its queue, or of queues that its workers serve first, are before it.
+    TasksBefore,
     /// A worker is free, and nothing is before it: it starts at any moment.
     Starting,
     /// A worker runs it.
@@ -71,8 +73,8 @@ pub struct Explanation {
     pub position: Option<u64>,
     /// Whether there are more than `position` says.
     pub position_capped: bool,
-    /// When it starts if its queue goes on as in the last minute; null if nothing of its queue ran lately or too many
-    /// are before it.
+    /// When it starts if its queue goes on as in the last minute; null if nothing of its queue ran lately, if too many
+    /// are before it, or if its workers serve other queues first, where tasks wait.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub estimated_start: Option<Timestamp>,
     /// The limit that is full.
@@ -135,6 +137,6 @@ pub struct Serving {
     pub knowing: u64,
     /// How many tasks those that know it run at once.
     pub slots: u64,
-    /// How many they run now.
+    /// How many of those slots are taken now.
     pub busy: u64,
 }

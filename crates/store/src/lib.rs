@@ -47,9 +47,9 @@ pub use schedule::{Decided, Decision, Firing, ScheduleFilter, ScheduleRow, TickR
 pub use task::{
     BeatItem, BeatResult, CacheKey, ChangeWaiting, ClaimSpec, Claims, Concurrency, EndPlace, Expanded,
     Expansion, Filter, FinishItem, Further, GateInfo, Hint, Holder, Made, NewTask, NewWorkflow, Note,
-    OrderBy, PageQuery, Position, QueueDepth, Rate, Rejected, Request, ResultSize, RetryRefused, Revived,
-    Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, WorkflowOutcome,
-    WorkflowSubmission,
+    OrderBy, PageQuery, Position, QueueDepth, Rate, ReadyPlace, Rejected, Request, ResultSize, RetryRefused,
+    Revived, Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, Waiting,
+    WorkflowOutcome, WorkflowSubmission,
 };
 pub use transfer::{Progress, TableRows};
 pub use worker::NewWorker;

@@ -1,9 +1,12 @@
 //! An explanation in words, and the code that stands for them.
 
+use std::time::Duration;
+
 use taskloom_model::{Reason, State, TaskId};
 use taskloom_protocol::{Cause, Explanation, FullLimit, OpenParents, Serving, Task};
 
 use super::limits::{Holding, Kept};
+use super::line::{Before, HEAD};
 
 pub(super) fn blocked(task: &Task, open: u64, parents: &OpenParents, told: &mut Explanation) {
     told.cause = Cause::WaitsForParents;
@@ -148,26 +151,56 @@ pub(super) fn no_handler(task: &Task, told: &mut Explanation) {
     told.suggestion = Some(start_worker(&task.queue));
 }
 
-pub(super) fn in_line(workers: Serving, told: &mut Explanation) {
+pub(super) fn in_line(workers: Serving, before: &Before, aging: Duration, told: &mut Explanation) {
     let Serving { knowing, slots, busy, .. } = workers;
-    let run = count(busy, "task", "tasks");
+    let run = if busy < slots { count(busy, "task", "tasks") } else { format!("all {slots}") };
     told.details.push(match knowing {
         1 => format!("The worker that serves its queue runs {run} of {slots} at once."),
         _ => format!("{knowing} workers that serve its queue run {run} of {slots} at once."),
     });
-    let ahead = told.position.unwrap_or_default();
-    if ahead == 0 && busy < slots {
+    if before.unknown > 0 {
+        let some = if before.tasks + before.unknown > u64::from(HEAD) {
+            format!("Of the first {HEAD} before it ")
+        } else {
+            "Before it ".to_owned()
+        };
+        let one = "task is of a handler that its workers do not know, and is passed over.";
+        let many = "tasks are of handlers that its workers do not know, and are passed over.";
+        told.details.push(some + &count(before.unknown, one, many));
+    }
+    if busy < slots && before.tasks == 0 && before.queues.is_empty() {
         told.cause = Cause::Starting;
         "A worker is free for it: it starts at any moment.".clone_into(&mut told.summary);
         return;
     }
-    told.cause = Cause::WorkersBusy;
     let more = if told.position_capped { "more than " } else { "" };
-    let before = match ahead {
-        0 => "no task of its queue is".to_owned(),
-        _ => count(ahead, "task of its queue is", "tasks of its queue are"),
+    let mut facts = Vec::new();
+    if before.tasks > 0 {
+        let tasks = count(before.tasks, "task of its queue is", "tasks of its queue are");
+        facts.push(format!("{more}{tasks} before it"));
+    }
+    if !before.queues.is_empty() {
+        let queues: Vec<String> = before.queues.iter().map(|queue| format!("{queue:?}")).collect();
+        facts.push(format!("its workers serve {} first, where tasks wait", queues.join(", ")));
+    }
+    if facts.is_empty() {
+        facts.push(match before.unknown {
+            0 => "no task of its queue is before it".to_owned(),
+            _ => "no task of its queue that its workers know is before it".to_owned(),
+        });
+    }
+    let facts = facts.join(", and ");
+    (told.cause, told.summary) = if busy < slots {
+        (Cause::TasksBefore, format!("A worker is free, but {facts}."))
+    } else {
+        (Cause::WorkersBusy, format!("It waits for a free worker; {facts}."))
     };
-    told.summary = format!("It waits for a free worker; {more}{before} before it.");
+    if !before.queues.is_empty() {
+        told.details.push("When it starts cannot be told: that depends on those queues.".to_owned());
+        let share = format!("One claim in eight looks first for what has waited for {} s.", aging.as_secs());
+        told.details.push(share);
+        return;
+    }
     told.details.push(match told.estimated_start {
         Some(at) => format!("At the pace of the last minute it starts at about {at}."),
         None => "When it starts cannot be told: its queue has too little to go by.".to_owned(),

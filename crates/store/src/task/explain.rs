@@ -1,5 +1,6 @@
 //! What keeps a task where it is: a few lookups by key, none of which walks far.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use taskloom_model::{SessionId, TaskId, Timestamp};
@@ -76,18 +77,27 @@ impl Store {
         self.scan(move |tx| Box::pin(async move { pace(tx, &queue, now).await })).await
     }
 
-    /// How many tasks these workers run.
-    pub async fn worker_busy(&self, sessions: Vec<SessionId>) -> Result<u64> {
+    /// The first ready tasks of a queue, in their order, with their handlers.
+    pub async fn queue_head(&self, queue: String, most: u32) -> Result<Vec<(TaskId, String)>> {
+        self.point(move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT h.id, t.handler FROM (SELECT band, id FROM ready WHERE queue = ? ORDER BY band, id LIMIT ?) h
+                     JOIN tasks t ON t.id = h.id ORDER BY h.band, h.id";
+                let read = |row: &mut Row<'_>| Ok((row.next::<TaskId>()?, row.next::<String>()?));
+                tx.rows(sql, params![&queue, most], read).await
+            })
+        })
+        .await
+    }
+
+    /// How many tasks each of these workers runs, if any.
+    pub async fn worker_busy(&self, sessions: Vec<SessionId>) -> Result<HashMap<SessionId, u64>> {
         self.scan(move |tx| {
             Box::pin(async move {
                 let sql = "SELECT session, count(*) FROM running GROUP BY session";
                 let read = |row: &mut Row<'_>| Ok((row.next::<SessionId>()?, row.next::<u64>()?));
                 let busy = tx.rows(sql, &[], read).await?;
-                Ok(busy
-                    .iter()
-                    .filter(|(session, _)| sessions.contains(session))
-                    .map(|(_, tasks)| tasks)
-                    .sum())
+                Ok(busy.into_iter().filter(|(session, _)| sessions.contains(session)).collect())
             })
         })
         .await

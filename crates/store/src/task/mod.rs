@@ -33,7 +33,7 @@ pub(crate) use step::step;
 pub use step::{Request, Scope, StepError, Stepped};
 pub use submit::{CacheKey, Concurrency, Made, NewTask, Rate, Rejected, Submission, SubmitOutcome};
 pub(crate) use submit::{Gatherer, repeats, submit};
-pub use sweep::QueueDepth;
+pub use sweep::{QueueDepth, ReadyPlace, Waiting};
 pub use workflow::{
     Expanded, Expansion, NewWorkflow, ResultSize, RetryRefused, Spawning, WorkflowOutcome, WorkflowSubmission,
 };

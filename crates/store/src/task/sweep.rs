@@ -1,6 +1,7 @@
 //! What the background loops find: tasks that are due, lost, expired or forgotten.
 
 mod promote;
+mod waiting;
 
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use crate::error::Result;
 use crate::row::{Row, first};
 use crate::sql::params;
 use crate::tx::Tx;
+
+pub use waiting::{ReadyPlace, Waiting};
 
 /// How many tasks stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,24 +47,6 @@ impl Store {
             })
             .await?;
         self.step_each(ids, |_| (Action::Promote, 0.0), now).await
-    }
-
-    /// Which of these queues have ready tasks, and how many, counted up to `most`.
-    pub async fn task_ready_in(&self, queues: Vec<String>, most: u32) -> Result<Vec<(String, usize)>> {
-        self.point(move |tx| {
-            Box::pin(async move {
-                let mut found = Vec::new();
-                for queue in queues {
-                    let sql = "SELECT count(*) FROM (SELECT 1 FROM ready WHERE queue = ? LIMIT ?) counted";
-                    let ready = tx.number(sql, params![&queue, most]).await?;
-                    if ready > 0 {
-                        found.push((queue, ready as usize));
-                    }
-                }
-                Ok(found)
-            })
-        })
-        .await
     }
 
     /// When the next scheduled task is due.

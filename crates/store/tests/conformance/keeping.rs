@@ -1,8 +1,10 @@
 //! What is forgotten and what is explained: lookups in the order of ends, and along chains.
 
+use std::collections::HashMap;
+
 use taskloom_model::{Action, State, Timestamp};
 use taskloom_protocol::{LogLevel, LogLine, TaskRef};
-use taskloom_store::{BeatItem, EndPlace, Request, Store};
+use taskloom_store::{BeatItem, EndPlace, Request, Store, Waiting};
 use uuid::Uuid;
 
 use crate::databases::{Home, on_every_database};
@@ -13,6 +15,7 @@ on_every_database! {
     what_users_delete_is_found_by_its_time,
     a_chain_is_followed_to_its_root,
     places_in_line_are_counted,
+    a_look_sees_both_ends_of_a_queue,
     lines_left_out_are_counted,
 }
 
@@ -116,14 +119,48 @@ async fn places_in_line_are_counted(home: Home) {
     assert_eq!(store.task_ahead(ids[2], "default".into(), 1).await.unwrap(), 2, "one more than counted");
     assert!(store.queue_pace("default".into(), at(60)).await.unwrap().abs() < 1e-9);
     let claimed = store.task_claim(claim_of(worker(0), 2, at(2))).await.unwrap().claimed;
-    assert_eq!(store.worker_busy(vec![worker(0), worker(1)]).await.unwrap(), 2);
-    assert_eq!(store.worker_busy(vec![worker(1)]).await.unwrap(), 0);
+    assert_eq!(store.worker_busy(vec![worker(0), worker(1)]).await.unwrap(), HashMap::from([(worker(0), 2)]));
+    assert!(store.worker_busy(vec![worker(1)]).await.unwrap().is_empty());
+    let head = store.queue_head("default".into(), 10).await.unwrap();
+    assert_eq!(head, [(ids[1], "demo.echo".to_owned()), (ids[2], "demo.echo".to_owned())]);
+    assert_eq!(store.queue_head("default".into(), 1).await.unwrap(), head[..1]);
+    assert!(store.queue_head("other".into(), 10).await.unwrap().is_empty());
     let ends = claimed.iter().map(|task| crate::support::success(task.id, task.epoch)).collect();
     store.task_finish(worker(0), ends, at(30)).await.unwrap();
     let pace = store.queue_pace("default".into(), at(60)).await.unwrap();
     assert!((pace - 2.0 / 60.0).abs() < 1e-9, "{pace}");
     assert!(store.queue_pace("other".into(), at(60)).await.unwrap().abs() < 1e-9);
     clear(&store, at(61)).await;
+}
+
+async fn a_look_sees_both_ends_of_a_queue(home: Home) {
+    let store = home.open().await;
+    register(&store).await;
+    let mut ids = Vec::new();
+    for (queue, priority) in [("ends", "normal"), ("ends", "low"), ("ends", "high"), ("default", "normal")] {
+        let mut task = new_task(&plain(), None);
+        task.queue = queue.into();
+        task.priority = priority.parse().unwrap();
+        ids.push(task.id);
+        submit(&store, task, at(1)).await;
+    }
+    // More than one statement asks for.
+    let mut queues: Vec<String> = (0..40).map(|number| format!("nobody-{number}")).collect();
+    queues.extend(["default".to_owned(), "ends".to_owned()]);
+    let seen = async |most| {
+        let found = store.task_ready_in(queues.clone(), most).await.unwrap();
+        let ends = |(queue, waiting): (String, Waiting)| {
+            let first: Vec<Uuid> = waiting.first.into_iter().map(|(_, id)| id).collect();
+            (queue, first, waiting.last.map(|(_, id)| id))
+        };
+        found.into_iter().map(ends).collect::<Vec<_>>()
+    };
+    let other = ("default".to_owned(), vec![ids[3]], None);
+    let whole = ("ends".to_owned(), vec![ids[2], ids[0], ids[1]], None);
+    assert_eq!(seen(3).await, [other.clone(), whole]);
+    assert_eq!(seen(1).await, [other, ("ends".to_owned(), vec![ids[2]], Some(ids[1]))]);
+    clear(&store, at(2)).await;
+    assert!(seen(3).await.is_empty());
 }
 
 async fn lines_left_out_are_counted(home: Home) {
