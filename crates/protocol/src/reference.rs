@@ -94,6 +94,17 @@ pub fn may_refer(text: &str) -> bool {
     text.contains('$') || text.contains("\\u0024")
 }
 
+/// Whether the JSON can become a list: it is one, or a reference or a literal that may give one. What is written wrongly
+/// passes here; [`references_submitted`] names it.
+pub fn may_be_list(text: &str) -> bool {
+    match Shape::of(text) {
+        Ok(Shape::Plain) => text.starts_with('['),
+        Ok(Shape::Literal(value)) => value.get().starts_with('['),
+        Ok(Shape::Object(_)) => false,
+        Ok(Shape::List(_) | Shape::Refers(_)) | Err(_) => true,
+    }
+}
+
 /// All references in the text, in order.
 ///
 /// # Errors

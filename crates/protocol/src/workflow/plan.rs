@@ -7,7 +7,9 @@ use taskloom_model::{Dag, DagError, Node};
 use uuid::Uuid;
 
 use super::{SubmitWorkflow, WorkflowNode};
-use crate::reference::{Literals, Put, Reference, ReferenceError, may_refer, references_submitted, replace};
+use crate::reference::{
+    Literals, Put, Reference, ReferenceError, may_be_list, may_refer, references_submitted, replace,
+};
 use crate::{FieldError, Json, Limits};
 
 /// Dependencies in one workflow.
@@ -114,7 +116,7 @@ impl WorkflowNode {
             errors.push(FieldError::body("map.over", "too_long", rule));
         } else if let Err(error) = crate::check_json(map.over.get(), limits.depth) {
             errors.push(FieldError::body("map.over", "bad_json", error.to_string()));
-        } else if !map.over.get().starts_with(['[', '{']) {
+        } else if !may_be_list(map.over.get()) {
             let rule = "a list, or {\"$result\": …} that gives one";
             errors.push(FieldError::body("map.over", "wrong_type", rule));
         } else if serde_json::from_str::<Vec<&RawValue>>(map.over.get()).is_ok_and(|l| l.len() > limits.batch)
@@ -254,6 +256,35 @@ mod tests {
                 "body.tasks.1.key [duplicate] another node has the key a already",
                 "body.tasks.1.depends_on [unknown_key] a depends on b, which is not in this workflow",
             ]
+        );
+    }
+
+    #[test]
+    fn a_map_goes_over_what_can_be_a_list() {
+        let over = |over: &str| {
+            format!(r#"{{"key":"a","task":"t"}},{{"key":"b","task":"t","map":{{"over":{over}}}}}"#)
+        };
+        for good in
+            ["[]", "[{\"a\":1}]", r#"{"$result":"a"}"#, r#"{"\u0024result":"a.rows"}"#, r#"{"$literal":[1]}"#]
+        {
+            assert!(workflow(&over(good)).plan(&Limits::default()).is_ok(), "{good}");
+        }
+        let rule = "body.tasks.1.map.over [wrong_type] a list, or {\"$result\": …} that gives one";
+        for bad in [
+            r#"{"a":1}"#,
+            "{}",
+            "7",
+            r#""a""#,
+            r#"{"$set":[1]}"#,
+            r#"{"$literal":{"a":1}}"#,
+            r#"{"$literal":1}"#,
+        ] {
+            assert_eq!(told(&over(bad)), [rule], "{bad}");
+        }
+        // What is written wrongly is told as that.
+        assert_eq!(
+            told(&over(r#"{"$result":1}"#)),
+            ["body.tasks.1.map.over [bad_reference] $result takes a text"]
         );
     }
 

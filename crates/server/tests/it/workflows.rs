@@ -90,4 +90,6 @@ async fn what_is_wrong_is_named() {
     refused(json!([]), &["body", "tasks"], "1 to").await;
     let args = json!([{"key": "a", "task": "x", "args": [{"$result": "b.x"}]}]);
     refused(args, &["body", "tasks", "0", "args"], "refers to b").await;
+    let map = json!([{"key": "a", "task": "x", "map": {"over": {"a": 1}}}]);
+    refused(map, &["body", "tasks", "0", "map", "over"], "a list, or {\"$result\"").await;
 }
