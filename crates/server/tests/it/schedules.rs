@@ -160,6 +160,8 @@ async fn bad_input_names_field_and_rule() {
     ] {
         server.send("PATCH", &token, &path, change).await.problem(422, "validation");
     }
+    let nothing = server.send("PATCH", &token, &path, json!({})).await.problem(422, "validation");
+    assert_eq!(nothing["errors"][0]["loc"], json!(["body"]), "{nothing}");
     for over in [
         json!({"expires_at": "x"}),
         json!({"expires_in": 5, "delay": 5}),
