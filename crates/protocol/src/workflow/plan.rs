@@ -136,6 +136,11 @@ impl WorkflowNode {
                         let is_item = matches!(reference, Reference::Item { .. } | Reference::Index);
                         match reference {
                             Reference::Result { of, .. } if keys.contains(of.as_str()) => referred.push(of),
+                            Reference::Result { of, .. } if of.is_empty() => {
+                                let rule = "names no node: $result takes a node's key, such as \"extract\", \
+                                            or one with a path, such as \"extract.rows/0\"";
+                                errors.push(FieldError::body(field, "bad_reference", rule));
+                            }
                             Reference::Result { of, .. } => {
                                 let of: String = of.chars().filter(|c| !c.is_control()).take(100).collect();
                                 let rule = format!("refers to {of}, which is not in this workflow");
@@ -257,6 +262,16 @@ mod tests {
                 "body.tasks.1.depends_on [unknown_key] a depends on b, which is not in this workflow",
             ]
         );
+    }
+
+    #[test]
+    fn a_reference_to_nothing_says_what_one_looks_like() {
+        for nothing in ["", ".rows"] {
+            let told = told(&format!(r#"{{"key":"a","task":"t","args":[{{"$result":"{nothing}"}}]}}"#));
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].starts_with("body.tasks.0.args [bad_reference] names no node: "), "{told:?}");
+            assert!(told[0].ends_with(r#"such as "extract.rows/0""#), "{told:?}");
+        }
     }
 
     #[test]
