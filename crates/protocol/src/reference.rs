@@ -72,8 +72,13 @@ pub enum ReferenceError {
         most: usize,
     },
     /// What it refers to is not there.
-    #[error("{0}")]
-    Missing(String),
+    #[error("{reference}: {why}")]
+    Missing {
+        /// The reference.
+        reference: Reference,
+        /// How far it goes and what is there, in words.
+        why: String,
+    },
 }
 
 /// References in one text: each costs a look at a result whenever its task starts.
@@ -181,7 +186,7 @@ pub fn put_item(
 
 /// A reference to what is not there, in words.
 pub fn missing(reference: &Reference, why: &str) -> ReferenceError {
-    ReferenceError::Missing(format!("{reference}: {why}"))
+    ReferenceError::Missing { reference: reference.clone(), why: why.to_owned() }
 }
 
 /// What stands at the path: segments between slashes, `~1` for a slash and `~0` for a tilde within, numbers from 0 for

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{SubmitWorkflow, WorkflowNode};
 use crate::reference::{
-    Literals, Put, Reference, ReferenceError, may_be_list, may_refer, references_submitted, replace,
+    Literals, Put, Reference, ReferenceError, may_be_list, may_refer, missing, references_submitted, replace,
 };
 use crate::{FieldError, Json, Limits};
 
@@ -190,7 +190,7 @@ impl WorkflowNode {
 fn name_by_id(text: &str, ids: &HashMap<String, Uuid>, literals: Literals) -> Result<Json, ReferenceError> {
     replace(text, literals, usize::MAX, &mut |reference| {
         let Reference::Result { of, path } = reference else { return Ok(Put::Keep) };
-        let id = ids.get(of).ok_or_else(|| ReferenceError::Missing(format!("no node {of}")))?;
+        let id = ids.get(of).ok_or_else(|| missing(reference, "there is no such node"))?;
         let named = Reference::Result { of: id.to_string(), path: path.clone() };
         let named = serde_json::to_string(&named.to_string()).map_err(|_| ReferenceError::NotJson)?;
         Ok(Put::Json(format!("{{\"$result\":{named}}}").into()))
