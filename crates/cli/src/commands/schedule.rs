@@ -208,7 +208,7 @@ impl Delete {
         if !self.yes {
             let schedule: Row = client.call(Call::get(path(&self.id, ""))).await?.read()?;
             if !confirm(&format!("Delete the schedule {}?", plain(&schedule.name)), out)? {
-                return Ok(Exit::Ok);
+                return Ok(Exit::Failed);
             }
         }
         client.call(Call::delete(path(&self.id, ""))).await?;
