@@ -69,7 +69,8 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "URL", help_heading = "Connection")]
     pub(crate) server: Option<String>,
     /// Print JSON on one line, for programs
-    #[arg(long)]
+    // Not under the heading of what stands before it.
+    #[arg(long, help_heading = None::<&'static str>)]
     pub(crate) json: bool,
 }
 

@@ -156,7 +156,7 @@ impl Engine {
         };
         let list = match results.fill(over.get()) {
             Ok(list) => list,
-            Err(error) => return Ok(Err(input_error(&error))),
+            Err(error) => return Ok(Err(self.input_error(map.id, error).await)),
         };
         let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(list.get()) else {
             let what = kind(list.get());

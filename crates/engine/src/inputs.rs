@@ -244,10 +244,22 @@ impl Engine {
                     }
                 }
                 Ok(_) => *verdict = Verdict::Fails(input_error(&ReferenceError::TooLarge { most: FILLED })),
-                Err(error) => *verdict = Verdict::Fails(input_error(&error)),
+                Err(error) => *verdict = Verdict::Fails(self.input_error(task.id, error).await),
             }
         }
         Ok(verdicts)
+    }
+
+    /// What this task cannot start without. A node is named by its key, as the reference to it was written: its id stands in
+    /// the arguments, and the key is looked up only here, where somebody is to read it.
+    pub(crate) async fn input_error(&self, task: TaskId, mut error: ReferenceError) -> TaskError {
+        if let ReferenceError::Missing { reference: Reference::Result { of, .. }, .. } = &mut error
+            && let Ok(node) = of.parse::<TaskId>()
+            && let Ok(Some(key)) = self.inner.store.workflow_node_key(task, node).await
+        {
+            *of = key;
+        }
+        input_error(&error)
     }
 
     /// What one text refers to; an error if that is too much.

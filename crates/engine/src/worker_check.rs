@@ -29,8 +29,8 @@ pub(crate) fn check_hello(hello: &Register, limits: &Limits) -> Result<(), Worke
             return Err(invalid("queues: names of 1 to 100 letters, digits, '.', '_', '-' or ':'"));
         }
     }
-    let texts = hello.handlers.iter().chain([&hello.name, &hello.version]);
-    if texts.into_iter().any(|text| text.len() > 800 || text.chars().any(char::is_control)) {
+    let mut texts = hello.handlers.iter().chain([&hello.name, &hello.version]);
+    if texts.any(|text| text.chars().count() > 200 || text.chars().any(char::is_control)) {
         return Err(invalid("name, version and handlers: up to 200 printable characters"));
     }
     for (handler, defaults) in hello.defaults.iter().flatten() {
@@ -77,5 +77,32 @@ pub(crate) fn check_outcome(outcome: &Outcome, limits: &Limits) -> Result<(), Wo
             check_json(result.get(), limits.depth).map_err(|error| invalid(format!("result: {error}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_in_characters() {
+        let hello = |handler: String, version: String| Register {
+            protocol: PROTOCOL_VERSION,
+            session: uuid::Uuid::nil(),
+            name: "w".into(),
+            queues: vec!["default".into()],
+            handlers: vec![handler],
+            concurrency: 1,
+            version,
+            defaults: None,
+        };
+        let check =
+            |handler: String, version: String| check_hello(&hello(handler, version), &Limits::default());
+        assert!(check("\u{1f980}".repeat(200), "v".repeat(200)).is_ok());
+        for (handler, version) in
+            [("h".repeat(201), String::new()), ("h".into(), "v".repeat(201)), ("h\n".into(), String::new())]
+        {
+            assert!(check(handler.clone(), version).is_err(), "{handler:?}");
+        }
     }
 }

@@ -112,6 +112,7 @@ async fn a_missing_input_ends_the_task_with_its_name() {
     let run = Run::new(json!([
         {"key": "a", "task": "demo.echo"},
         {"key": "b", "task": "demo.echo", "args": [{"$result": "a.rows/7"}]},
+        {"key": "each", "task": "demo.echo", "map": {"over": {"$result": "a.cols"}}},
     ]))
     .await;
     run.run("a", answer(&json!({"rows": [1]}))).await;
@@ -120,7 +121,12 @@ async fn a_missing_input_ends_the_task_with_its_name() {
     assert_eq!((b.state, b.reason.map(|r| r.name())), (State::Failed, Some("fatal")));
     let error = b.error.unwrap();
     assert_eq!(error.kind, "missing_input");
-    assert!(error.message.ends_with(".rows/7: rows is a list of 1, which has no \"7\""), "{}", error.message);
+    // As it was written, though ids stand in the arguments.
+    assert_eq!(error.message, "a.rows/7: rows is a list of 1, which has no \"7\"");
+    assert_eq!(run.lab.engine.expand().await.unwrap(), 1);
+    let each = run.lab.engine.get(&ALICE, run.id("each")).await.unwrap().error.unwrap();
+    assert_eq!(each.kind, "missing_input");
+    assert_eq!(each.message, "a.cols: it is an object with rows, which has no \"cols\"");
     assert_eq!(run.get().await.status, Status::Failed);
 }
 
@@ -483,11 +489,14 @@ async fn tasks_by_themselves_refer_to_those_they_depend_on() {
     let plain = lab.submit(child(&other, vec![])).await;
     assert_eq!(plain.args.get(), other);
     let made = lab.submit(child(&reference, vec![parent.id])).await;
+    let astray = lab.submit(child(&reference.replace(".x", ".y"), vec![parent.id])).await;
     for task in lab.claim(worker, 10).await {
         lab.finish(worker, &task, answer(&json!({"x": "y"}))).await;
     }
     let claimed = lab.claim(worker, 10).await;
     assert_eq!((claimed[0].id, claimed[0].args.get()), (made.id, r#"["y"]"#));
+    let error = lab.engine.get(&ALICE, astray.id).await.unwrap().error.unwrap();
+    assert_eq!(error.message, format!("{}.y: it is an object with x, which has no \"y\"", parent.id));
 }
 
 #[tokio::test]

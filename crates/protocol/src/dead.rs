@@ -1,6 +1,6 @@
 //! Dead letters: tasks that failed on their own and wait for somebody to decide.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use taskloom_model::{Reason, Timestamp};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub struct DeadFilter {
     #[schema(max_length = 100)]
     pub queue: Option<String>,
     /// Failed for this reason: `error`, `fatal`, `timeout`, `lost` or `poisoned`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "dead_reason")]
     #[schema(value_type = Option<String>, example = "error")]
     pub reason: Option<Reason>,
     /// Failed with an error of this type, up to 200 characters; `timeout` and `lost` are types too.
@@ -77,6 +77,30 @@ impl DeadFilter {
         }
         errors
     }
+}
+
+/// Reads the reason of a dead letter: who sends another word hears of those that it can be, and of no others.
+///
+/// # Errors
+/// What is none of [`DeadFilter::REASONS`].
+pub fn dead_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Reason>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Word {
+        Error,
+        Fatal,
+        Timeout,
+        Lost,
+        Poisoned,
+    }
+    let word = Option::<Word>::deserialize(deserializer)?;
+    Ok(word.map(|word| match word {
+        Word::Error => Reason::Error,
+        Word::Fatal => Reason::Fatal,
+        Word::Timeout => Reason::Timeout,
+        Word::Lost => Reason::Lost,
+        Word::Poisoned => Reason::Poisoned,
+    }))
 }
 
 /// Dead letters to run again or to put away.
@@ -167,4 +191,21 @@ pub struct DeadLetter {
     /// When it failed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_of_a_dead_letter_is_read_and_no_other() {
+        for reason in Reason::ALL {
+            let read = serde_json::from_str::<DeadFilter>(&format!(r#"{{"reason":"{reason}"}}"#));
+            let is_one = DeadFilter::REASONS.contains(reason);
+            assert_eq!(read.ok().and_then(|filter| filter.reason), is_one.then_some(*reason), "{reason}");
+        }
+        for nothing in ["{}", r#"{"reason":null}"#] {
+            assert!(serde_json::from_str::<DeadFilter>(nothing).unwrap().is_empty(), "{nothing}");
+        }
+    }
 }

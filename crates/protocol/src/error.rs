@@ -83,9 +83,10 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// An error at `body.<field>`; each dot in `field` leads into it, as in `rate_limit.count`.
+    /// An error at `body.<field>`; each dot in `field` leads into it, as in `rate_limit.count`. No field is the whole body.
     pub fn body(field: &str, kind: &str, msg: impl Into<String>) -> Self {
-        let loc = std::iter::once("body").chain(field.split('.')).map(str::to_owned).collect();
+        let within = field.split('.').filter(|_| !field.is_empty());
+        let loc = std::iter::once("body").chain(within).map(str::to_owned).collect();
         Self { loc, msg: msg.into(), kind: kind.into() }
     }
 

@@ -30,7 +30,7 @@ pub use account::{
 pub use cache::{CacheEntry, CachePage, CachePurged, CacheRequests};
 pub use canonical::canonical;
 pub use check::{Limits, check_queue_name};
-pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead};
+pub use dead::{DEAD_AT_ONCE, DeadFilter, DeadLetter, MoveDead, MovedDead, dead_reason};
 pub use error::{Code, FieldError, Problem};
 pub use explain::{Cause, Explanation, FullLimit, OpenParent, OpenParents, Serving};
 pub use field::{Json, JsonError, check_json, json_null};

@@ -72,8 +72,13 @@ pub enum ReferenceError {
         most: usize,
     },
     /// What it refers to is not there.
-    #[error("{0}")]
-    Missing(String),
+    #[error("{reference}: {why}")]
+    Missing {
+        /// The reference.
+        reference: Reference,
+        /// How far it goes and what is there, in words.
+        why: String,
+    },
 }
 
 /// References in one text: each costs a look at a result whenever its task starts.
@@ -92,6 +97,17 @@ pub enum Literals {
 pub fn may_refer(text: &str) -> bool {
     // A dollar sign may be written as an escape.
     text.contains('$') || text.contains("\\u0024")
+}
+
+/// Whether the JSON can become a list: it is one, or a reference or a literal that may give one. What is written wrongly
+/// passes here; [`references_submitted`] names it.
+pub fn may_be_list(text: &str) -> bool {
+    match Shape::of(text) {
+        Ok(Shape::Plain) => text.starts_with('['),
+        Ok(Shape::Literal(value)) => value.get().starts_with('['),
+        Ok(Shape::Object(_)) => false,
+        Ok(Shape::List(_) | Shape::Refers(_)) | Err(_) => true,
+    }
 }
 
 /// All references in the text, in order.
@@ -170,7 +186,7 @@ pub fn put_item(
 
 /// A reference to what is not there, in words.
 pub fn missing(reference: &Reference, why: &str) -> ReferenceError {
-    ReferenceError::Missing(format!("{reference}: {why}"))
+    ReferenceError::Missing { reference: reference.clone(), why: why.to_owned() }
 }
 
 /// What stands at the path: segments between slashes, `~1` for a slash and `~0` for a tilde within, numbers from 0 for

@@ -32,6 +32,7 @@ struct DeadQuery {
     queue: Option<String>,
     /// `error`, `fatal`, `timeout`, `lost` or `poisoned`.
     #[param(value_type = Option<DeadReason>, inline)]
+    #[serde(deserialize_with = "taskloom_protocol::dead_reason")]
     reason: Option<Reason>,
     /// Only with an error of this type; `timeout` and `lost` are types too.
     #[param(max_length = 200)]

@@ -55,13 +55,13 @@ impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request<Body>, app: &App) -> ApiResult<Self> {
-        if request.headers().contains_key(header::CONTENT_TYPE) {
-            return Json::from_request(request, app).await.map(|Json(body)| Self(body));
-        }
-        if read_body(request, app, app.config.body_limit).await?.is_empty() {
+        let says_json = is_media_type(request.headers(), is_json);
+        let body = read_body(request, app, app.config.body_limit).await?;
+        // Many clients name a type whether or not they send anything.
+        if body.is_empty() {
             return Ok(Self(T::default()));
         }
-        Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"))
+        if says_json { read_json(&body).map(Self) } else { Err(no_json()) }
     }
 }
 
@@ -178,9 +178,13 @@ fn refuse_path(rejection: &PathRejection) -> ApiError {
 
 async fn json_body(request: Request<Body>, app: &App, limit: usize) -> ApiResult<Bytes> {
     if !is_media_type(request.headers(), is_json) {
-        return Err(ApiError::new(Code::UnsupportedMediaType, "send application/json"));
+        return Err(no_json());
     }
     read_body(request, app, limit).await
+}
+
+fn no_json() -> ApiError {
+    ApiError::new(Code::UnsupportedMediaType, "send application/json")
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -117,7 +117,7 @@ async fn cancel(
 /// Run a workflow again: what failed or was revoked, or, from a node, that and all that depends on it. What succeeded
 /// stays. The body may be left out.
 #[utoipa::path(post, path = "/workflows/{workflow_id}/retry", tag = "workflows", operation_id = "workflows_retry",
-    params(("workflow_id" = Uuid, Path, description = "The workflow")), request_body = RetryWorkflow,
+    params(("workflow_id" = Uuid, Path, description = "The workflow")), request_body(content = Option<RetryWorkflow>),
     responses((status = 200, description = "It runs again", body = WorkflowVerdict)))]
 async fn retry(
     State(app): State<App>,

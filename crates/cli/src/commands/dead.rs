@@ -36,9 +36,9 @@ enum Action {
     )]
     List {
         #[command(flatten)]
-        which: Which,
-        #[command(flatten)]
         page: Paging,
+        #[command(flatten)]
+        which: Which,
         #[command(flatten)]
         connection: Connection,
     },
@@ -55,8 +55,6 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct Move {
-    #[command(flatten)]
-    which: Which,
     /// All of them, instead of a filter
     #[arg(long)]
     all: bool,
@@ -66,6 +64,8 @@ struct Move {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    which: Which,
     #[command(flatten)]
     connection: Connection,
 }

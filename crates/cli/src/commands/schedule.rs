@@ -102,17 +102,25 @@ struct Delete {
 }
 
 #[derive(Debug, Args)]
+// There is no tick: it is answered as a submission is.
+#[command(
+    mut_arg("unique_key", |arg| arg.help("While a task with this key lives, there is no second one")),
+    mut_arg("cache_ttl", |arg| arg.help(
+        "Answer with the result of the same call if it is younger, such as 90, 30s or 5m"
+    )),
+    mut_arg("expires_in", |arg| arg.help("Revoked if it has not started so long from now, such as 90, 30s or 5m"))
+)]
 struct Run {
     /// The schedule's id
     id: String,
-    #[command(flatten)]
-    task: TaskArgs,
     /// Not before so long from now, such as 90, 30s or 5m
     #[arg(long, value_name = "TIME", value_parser = parse_seconds)]
     delay: Option<f64>,
     /// Running again with the same key answers with the same task
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    task: TaskArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -200,7 +208,7 @@ impl Delete {
         if !self.yes {
             let schedule: Row = client.call(Call::get(path(&self.id, ""))).await?.read()?;
             if !confirm(&format!("Delete the schedule {}?", plain(&schedule.name)), out)? {
-                return Ok(Exit::Ok);
+                return Ok(Exit::Failed);
             }
         }
         client.call(Call::delete(path(&self.id, ""))).await?;

@@ -98,15 +98,37 @@ fn the_flags_of_a_task_stand_under_a_heading_of_their_own_where_it_is_a_schedule
         let said = home.say(line).with_status(0).out;
         said.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    for command in ["create", "update", "run"] {
+    for (command, own, ticks) in [
+        ("create", ["--name", "--paused", "--idempotency-key", "--json"], 2),
+        ("update", ["--name", "--task", "--unset", "--json"], 2),
+        ("run", ["--delay", "--idempotency-key", "--json", "--help"], 0),
+    ] {
         let told = words(&format!("schedule {command} --help"));
-        let (_, its) = told.split_once("Its task: ").unwrap_or_else(|| panic!("{told}"));
+        let (before, its) = told.split_once("Its task: ").unwrap_or_else(|| panic!("{told}"));
+        let (_, options) = before.split_once("Options: ").unwrap_or_else(|| panic!("{told}"));
+        let options = options.split("When (one of these): ").next().unwrap();
+        for flag in own {
+            assert!(options.contains(&format!("{flag} ")), "{flag}: {told}");
+        }
         for flag in ["--args", "--queue", "--rate-key", "--unique-key", "--metadata", "--expires-in"] {
             assert!(its.contains(&format!("{flag} <")), "{flag}: {told}");
         }
-        assert_eq!(its.matches("the tick is skipped").count(), 2, "{told}");
+        assert_eq!(its.matches("the tick is skipped").count(), ticks, "{told}");
+        assert_eq!(its.contains("so long after its tick"), ticks > 0, "{told}");
     }
     assert!(!words("submit --help").contains("the tick is skipped"));
+    for (command, heading, own) in [
+        ("schedule preview", "When (one of these): ", ["--timezone", "--count", "--json"]),
+        ("dead list", "Which: ", ["--limit", "--cursor", "--json"]),
+        ("dead retry", "Which: ", ["--all", "--yes", "--json"]),
+    ] {
+        let told = words(&format!("{command} --help"));
+        let (before, _) = told.split_once(heading).unwrap_or_else(|| panic!("{told}"));
+        let (_, options) = before.split_once("Options: ").unwrap_or_else(|| panic!("{told}"));
+        for flag in own {
+            assert!(options.contains(&format!("{flag} ")), "{flag}: {told}");
+        }
+    }
 }
 
 #[test]

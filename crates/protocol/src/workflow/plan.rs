@@ -7,7 +7,9 @@ use taskloom_model::{Dag, DagError, Node};
 use uuid::Uuid;
 
 use super::{SubmitWorkflow, WorkflowNode};
-use crate::reference::{Literals, Put, Reference, ReferenceError, may_refer, references_submitted, replace};
+use crate::reference::{
+    Literals, Put, Reference, ReferenceError, may_be_list, may_refer, missing, references_submitted, replace,
+};
 use crate::{FieldError, Json, Limits};
 
 /// Dependencies in one workflow.
@@ -114,7 +116,7 @@ impl WorkflowNode {
             errors.push(FieldError::body("map.over", "too_long", rule));
         } else if let Err(error) = crate::check_json(map.over.get(), limits.depth) {
             errors.push(FieldError::body("map.over", "bad_json", error.to_string()));
-        } else if !map.over.get().starts_with(['[', '{']) {
+        } else if !may_be_list(map.over.get()) {
             let rule = "a list, or {\"$result\": …} that gives one";
             errors.push(FieldError::body("map.over", "wrong_type", rule));
         } else if serde_json::from_str::<Vec<&RawValue>>(map.over.get()).is_ok_and(|l| l.len() > limits.batch)
@@ -134,6 +136,11 @@ impl WorkflowNode {
                         let is_item = matches!(reference, Reference::Item { .. } | Reference::Index);
                         match reference {
                             Reference::Result { of, .. } if keys.contains(of.as_str()) => referred.push(of),
+                            Reference::Result { of, .. } if of.is_empty() => {
+                                let rule = "names no node: $result takes a node's key, such as \"extract\", \
+                                            or one with a path, such as \"extract.rows/0\"";
+                                errors.push(FieldError::body(field, "bad_reference", rule));
+                            }
                             Reference::Result { of, .. } => {
                                 let of: String = of.chars().filter(|c| !c.is_control()).take(100).collect();
                                 let rule = format!("refers to {of}, which is not in this workflow");
@@ -183,7 +190,7 @@ impl WorkflowNode {
 fn name_by_id(text: &str, ids: &HashMap<String, Uuid>, literals: Literals) -> Result<Json, ReferenceError> {
     replace(text, literals, usize::MAX, &mut |reference| {
         let Reference::Result { of, path } = reference else { return Ok(Put::Keep) };
-        let id = ids.get(of).ok_or_else(|| ReferenceError::Missing(format!("no node {of}")))?;
+        let id = ids.get(of).ok_or_else(|| missing(reference, "there is no such node"))?;
         let named = Reference::Result { of: id.to_string(), path: path.clone() };
         let named = serde_json::to_string(&named.to_string()).map_err(|_| ReferenceError::NotJson)?;
         Ok(Put::Json(format!("{{\"$result\":{named}}}").into()))
@@ -254,6 +261,45 @@ mod tests {
                 "body.tasks.1.key [duplicate] another node has the key a already",
                 "body.tasks.1.depends_on [unknown_key] a depends on b, which is not in this workflow",
             ]
+        );
+    }
+
+    #[test]
+    fn a_reference_to_nothing_says_what_one_looks_like() {
+        for nothing in ["", ".rows"] {
+            let told = told(&format!(r#"{{"key":"a","task":"t","args":[{{"$result":"{nothing}"}}]}}"#));
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].starts_with("body.tasks.0.args [bad_reference] names no node: "), "{told:?}");
+            assert!(told[0].ends_with(r#"such as "extract.rows/0""#), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn a_map_goes_over_what_can_be_a_list() {
+        let over = |over: &str| {
+            format!(r#"{{"key":"a","task":"t"}},{{"key":"b","task":"t","map":{{"over":{over}}}}}"#)
+        };
+        for good in
+            ["[]", "[{\"a\":1}]", r#"{"$result":"a"}"#, r#"{"\u0024result":"a.rows"}"#, r#"{"$literal":[1]}"#]
+        {
+            assert!(workflow(&over(good)).plan(&Limits::default()).is_ok(), "{good}");
+        }
+        let rule = "body.tasks.1.map.over [wrong_type] a list, or {\"$result\": …} that gives one";
+        for bad in [
+            r#"{"a":1}"#,
+            "{}",
+            "7",
+            r#""a""#,
+            r#"{"$set":[1]}"#,
+            r#"{"$literal":{"a":1}}"#,
+            r#"{"$literal":1}"#,
+        ] {
+            assert_eq!(told(&over(bad)), [rule], "{bad}");
+        }
+        // What is written wrongly is told as that.
+        assert_eq!(
+            told(&over(r#"{"$result":1}"#)),
+            ["body.tasks.1.map.over [bad_reference] $result takes a text"]
         );
     }
 

@@ -42,7 +42,13 @@ async fn they_are_listed_by_what_went_wrong() {
     let cursor = page["next_cursor"].as_str().unwrap();
     let rest = server.get(&ann, &format!("/dead-letters?limit=3&cursor={cursor}")).await.expect(200);
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &Value::Null));
-    server.get(&ann, "/dead-letters?reason=cancelled").await.problem(422, "validation");
+    for reason in ["cancelled", "zzz", ""] {
+        let path = format!("/dead-letters?reason={reason}");
+        let problem = server.get(&ann, &path).await.problem(422, "validation");
+        let error = &problem["errors"][0];
+        assert_eq!(error["loc"], json!(["query", "reason"]), "{error}");
+        assert_eq!(error["msg"], "one of error, fatal, timeout, lost, poisoned");
+    }
     server.get(&ann, "/dead-letters?limit=0").await.problem(422, "validation");
 }
 
@@ -86,6 +92,7 @@ async fn a_filter_is_asked_for() {
         (json!({"all": true, "limit": 0}), "limit"),
         (json!({"all": true, "limit": 10_001}), "limit"),
         (json!({"filter": {"reason": "expired"}}), "reason"),
+        (json!({"filter": {"reason": "zzz"}}), "one of error, fatal, timeout, lost, poisoned"),
         (json!({"filter": {"tag": "x".repeat(51)}}), "tag"),
         (json!({"filter": {"status": "failed"}}), "status"),
         (json!({"all": true, "dryrun": false}), "dryrun"),

@@ -60,6 +60,10 @@ async fn the_users_script_works_verbatim() {
     assert_eq!((&paused["enabled"], &paused["next_run_at"]), (&json!(false), &Value::Null));
     assert_eq!(post("/resume").await.expect(200)["enabled"], true);
     assert_eq!(post("/run").await.expect(201)["schedule_id"], made["id"]);
+    // A client may name the type of the body that it does not send.
+    let named = server.request("POST", &format!("{path}/run")).bearer_auth(&token);
+    let named = read(named.header("Content-Type", "application/json")).await.expect(201);
+    assert_eq!(named["schedule_id"], made["id"]);
     let over = json!({"kwargs": {"day": 24}, "priority": "high", "queue": "now"});
     let run = server.post(&token, &format!("{path}/run"), over).await.expect(201);
     assert_eq!(
@@ -156,6 +160,8 @@ async fn bad_input_names_field_and_rule() {
     ] {
         server.send("PATCH", &token, &path, change).await.problem(422, "validation");
     }
+    let nothing = server.send("PATCH", &token, &path, json!({})).await.problem(422, "validation");
+    assert_eq!(nothing["errors"][0]["loc"], json!(["body"]), "{nothing}");
     for over in [
         json!({"expires_at": "x"}),
         json!({"expires_in": 5, "delay": 5}),
@@ -167,6 +173,8 @@ async fn bad_input_names_field_and_rule() {
     }
     let plain = server.request("POST", &format!("{path}/run")).bearer_auth(&token).body("x");
     read(plain).await.problem(415, "unsupported_media_type");
+    let half = server.request("POST", &format!("{path}/run")).bearer_auth(&token).body("{");
+    read(half.header("Content-Type", "application/json")).await.problem(400, "malformed");
     for query in ["limit=0", "limit=501", "schedule_type=x", "enabled=maybe", "nope=1", "user_id=1"] {
         server.get(&token, &format!("/schedules?{query}")).await.problem(422, "validation");
     }

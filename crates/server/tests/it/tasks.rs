@@ -82,7 +82,10 @@ async fn waiting_tasks_are_changed_and_explained() {
         server.send("PATCH", &token, &path, json!({"priority": 4, "queue": "night"})).await.expect(200);
     assert_eq!((&changed["priority"], &changed["queue"]), (&json!("critical"), &json!("night")));
     server.send("PATCH", &token, &path, json!({"progress": 5})).await.problem(409, "wrong_state");
-    server.send("PATCH", &token, &path, json!({})).await.problem(422, "validation");
+    for change in [json!({}), json!({"priority": 1, "progress": 5})] {
+        let problem = server.send("PATCH", &token, &path, change).await.problem(422, "validation");
+        assert_eq!(problem["errors"][0]["loc"], json!(["body"]), "{problem}");
+    }
     server.send("PATCH", &token, &path, json!({"state": "succeeded"})).await.problem(422, "validation");
     let why = server.get(&token, &format!("{path}/explain")).await.expect(200);
     assert!(why["summary"].is_string() && why["details"].is_array());

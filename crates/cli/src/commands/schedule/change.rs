@@ -58,18 +58,19 @@ pub(super) struct Create {
     /// The handler's name, such as demo.echo, or an alias of one
     #[arg(long, value_name = "HANDLER")]
     task: String,
-    #[command(flatten)]
-    plan: PlanArgs,
-    #[command(flatten)]
-    how: HowArgs,
-    #[command(flatten)]
-    what: TaskArgs,
+    // What has no heading of its own stands before the groups that have one: it would come under the last of them.
     /// Do not fire until it is resumed
     #[arg(long)]
     paused: bool,
     /// Creating again with the same key answers with the same schedule
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    how: HowArgs,
+    #[command(flatten)]
+    what: TaskArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -90,15 +91,15 @@ pub(super) struct Update {
     /// The new handler
     #[arg(long, value_name = "HANDLER")]
     task: Option<String>,
+    /// Take a field back to its default, such as end_at or queue; may be repeated
+    #[arg(long, value_name = "FIELD")]
+    unset: Vec<String>,
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
     how: HowArgs,
     #[command(flatten)]
     what: TaskArgs,
-    /// Take a field back to its default, such as end_at or queue; may be repeated
-    #[arg(long, value_name = "FIELD")]
-    unset: Vec<String>,
     #[command(flatten)]
     connection: Connection,
 }

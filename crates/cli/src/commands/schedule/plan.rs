@@ -110,8 +110,6 @@ pub(super) struct Preview {
     /// A schedule's id; or say when below
     #[arg(conflicts_with_all = ["plan", "timezone", "after"], required_unless_present = "plan")]
     id: Option<String>,
-    #[command(flatten)]
-    plan: PlanArgs,
     /// The IANA zone of its local times [default: UTC]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
@@ -121,6 +119,8 @@ pub(super) struct Preview {
     /// How many, 1 to 100
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
     count: u32,
+    #[command(flatten)]
+    plan: PlanArgs,
     #[command(flatten)]
     connection: Connection,
 }

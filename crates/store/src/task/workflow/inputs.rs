@@ -5,7 +5,8 @@ use taskloom_protocol::Json;
 
 use crate::Store;
 use crate::error::Result;
-use crate::row::Row;
+use crate::row::{Row, first};
+use crate::sql::params;
 
 /// How a task has ended, without what it left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,18 @@ impl Store {
                     Ok(ResultSize { id, state, is_map: ties.has(Ties::MAP), bytes })
                 };
                 tx.rows_in(sql, &[], &ids, "", read).await
+            })
+        })
+        .await
+    }
+
+    /// The key of a node of this task's workflow; none if the other is no node of it.
+    pub async fn workflow_node_key(&self, task: TaskId, node: TaskId) -> Result<Option<String>> {
+        self.point(move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT w.node FROM tasks t JOIN workflow_tasks w ON w.workflow_id = t.workflow_id
+                     WHERE t.id = ? AND w.task_id = ? AND w.item IS NULL";
+                Ok(tx.row(sql, params![task, node], first::<Option<String>>).await?.flatten())
             })
         })
         .await
