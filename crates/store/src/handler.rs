@@ -36,10 +36,11 @@ impl Store {
         // Two that declare the same lock in one order.
         said.sort_unstable();
         let known = self.point(|tx| Box::pin(async move { read_all(tx).await })).await?;
-        said.retain(|(name, text)| known.get(name) != text.as_ref());
-        if said.is_empty() {
+        if said.iter().all(|(name, text)| known.get(name) == text.as_ref()) {
             return Ok(false);
         }
+        // All that was said, not what is new: another may be saying the same names just now, and one of the two is last.
+        said.retain(|(name, text)| text.is_some() || known.contains_key(name));
         self.write(move |tx| {
             Box::pin(async move {
                 for (name, text) in said {
