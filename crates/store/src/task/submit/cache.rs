@@ -42,15 +42,13 @@ pub(super) struct Look {
 }
 
 /// Locks the row of the call, if there is one.
-pub(super) async fn lock(tx: &mut Tx, task: &NewTask, key: &CacheKey) -> Result<()> {
+pub(super) async fn lock(tx: &mut Tx, task: &NewTask, key: &CacheKey) -> Result<bool> {
     let sql = "SELECT 1 FROM cache WHERE user_id = ? AND signature = ?";
-    tx.lock(sql, params![task.user_id, &key.signature]).await.map(drop)
+    Ok(tx.lock(sql, params![task.user_id, &key.signature]).await? > 0)
 }
 
-/// Looks for a task that answers the call. Until the transaction ends nobody else decides upon it, if it was made before.
+/// Looks for a task that answers the call. Whoever has locked its row decides.
 pub(super) async fn look(tx: &mut Tx, task: &NewTask, key: &CacheKey, now: Timestamp) -> Result<Look> {
-    // Whoever has the row's lock decides; what its task is doing is read after that.
-    lock(tx, task, key).await?;
     let sql = "SELECT c.task_id, c.ttl_us, c.refreshed_at, t.id, t.deleted_at, n.cancel, o.state, o.finished_at FROM cache c
          LEFT JOIN tasks t ON t.id = c.task_id LEFT JOIN running n ON n.id = c.task_id
          LEFT JOIN outcomes o ON o.id = c.task_id WHERE c.user_id = ? AND c.signature = ?";

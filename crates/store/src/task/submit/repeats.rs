@@ -1,13 +1,13 @@
 //! What is there already: tasks that answer instead of a new one, and those that a new one replaces.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use taskloom_model::{Action, CacheOutcome, TaskId, Timestamp, UserId};
 use taskloom_protocol::UniqueConflict;
 
 use super::unique_key::{self, Key};
 use super::{NewTask, Rejected, cache};
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use crate::task::step::{Request, Stepped, step};
 use crate::tx::Tx;
 
@@ -35,13 +35,12 @@ pub(super) async fn decide(
     tasks: &[NewTask],
     now: Timestamp,
 ) -> Result<std::result::Result<Vec<Verdict>, Rejected>> {
-    if tasks.len() > 1 {
-        lock(tx, tasks.iter()).await?;
-    }
+    // Whoever has a row's lock decides; what its task is doing is read after that.
+    let absent = lock(tx, tasks.iter()).await?;
     let mut own = Own::default();
     let mut verdicts = Vec::with_capacity(tasks.len());
     for (index, task) in tasks.iter().enumerate() {
-        let verdict = match decide_one(tx, index, task, &own, now).await? {
+        let verdict = match decide_one(tx, index, task, &own, &absent, now).await? {
             Ok(verdict) => verdict,
             Err(rejected) => return Ok(Err(rejected)),
         };
@@ -53,25 +52,47 @@ pub(super) async fn decide(
     Ok(Ok(verdicts))
 }
 
-/// Several rows are locked in one order: two submissions never wait for each other.
-pub(crate) async fn lock<'a>(tx: &mut Tx, tasks: impl Iterator<Item = &'a NewTask> + Clone) -> Result<()> {
+/// Keys and calls that had no row when their rows were locked.
+#[derive(Default)]
+pub(crate) struct Absent<'a> {
+    keys: HashSet<(UserId, &'a str)>,
+    calls: HashSet<(UserId, &'a str)>,
+}
+
+/// Several rows are locked in one order: two submissions never wait for each other. What has no row cannot be locked; see
+/// [`unlocked`].
+pub(crate) async fn lock<'a>(
+    tx: &mut Tx,
+    tasks: impl Iterator<Item = &'a NewTask> + Clone,
+) -> Result<Absent<'a>> {
+    let mut absent = Absent::default();
     if !tx.is_shared() {
-        return Ok(());
+        return Ok(absent);
     }
     let mut keys: Vec<(UserId, &str)> =
         tasks.clone().filter_map(|task| Some((task.user_id, task.unique_key.as_deref()?))).collect();
     keys.sort_unstable();
     keys.dedup();
     for (user_id, key) in keys {
-        unique_key::lock(tx, user_id, key).await?;
+        if !unique_key::lock(tx, user_id, key).await? {
+            absent.keys.insert((user_id, key));
+        }
     }
     let mut calls: Vec<_> = tasks.filter_map(|task| Some((task, task.cache.as_ref()?))).collect();
     calls.sort_unstable_by_key(|(task, key)| (task.user_id, key.signature.as_str()));
     calls.dedup_by_key(|(task, key)| (task.user_id, key.signature.as_str()));
     for (task, key) in calls {
-        cache::lock(tx, task, key).await?;
+        if !cache::lock(tx, task, key).await? {
+            absent.calls.insert((task.user_id, &key.signature));
+        }
     }
-    Ok(())
+    Ok(absent)
+}
+
+/// A row that came to be after those that were there had been locked: to lock it now would be out of order, so that the
+/// whole submission looks again.
+fn unlocked() -> StoreError {
+    StoreError::Conflict("another submission named the same key or call just before".into())
 }
 
 /// What tasks of this very submission take, which is not written yet.
@@ -105,6 +126,7 @@ async fn decide_one(
     index: usize,
     task: &NewTask,
     own: &Own<'_>,
+    absent: &Absent<'_>,
     now: Timestamp,
 ) -> Result<std::result::Result<Verdict, Rejected>> {
     if let Some(id) = own.call(task) {
@@ -113,6 +135,9 @@ async fn decide_one(
     let mut call_of = None;
     if let Some(key) = &task.cache {
         let found = cache::look(tx, task, key, now).await?;
+        if found.noted.is_some() && absent.calls.contains(&(task.user_id, key.signature.as_str())) {
+            return Err(unlocked());
+        }
         match (found.noted, found.answer) {
             (Some(id), CacheOutcome::Hit | CacheOutcome::Joined) => {
                 return Ok(Ok(Verdict::Answers(id, found.answer, found.ended_at)));
@@ -127,6 +152,10 @@ async fn decide_one(
             Some(id) => (Key::Taken(id), true),
             None => (unique_key::look(tx, task.user_id, key, now).await?, false),
         };
+        let has_row = !is_own && !matches!(found, Key::Free(None));
+        if has_row && absent.keys.contains(&(task.user_id, key.as_str())) {
+            return Err(unlocked());
+        }
         if let Key::Taken(holder) = found {
             match task.unique_conflict {
                 UniqueConflict::Reject => return Ok(Err(Rejected::UniqueKeyTaken { index, holder, is_own })),

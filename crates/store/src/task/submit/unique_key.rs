@@ -29,8 +29,6 @@ impl Key {
 
 /// Looks at a key. Until the transaction ends nobody else takes it, if it has been taken before.
 pub(super) async fn look(tx: &mut Tx, user_id: UserId, key: &str, now: Timestamp) -> Result<Key> {
-    // Whoever has the row's lock decides; what its holder is doing is read after that.
-    lock(tx, user_id, key).await?;
     let sql = "SELECT u.task_id, u.until_at, t.id, t.deleted_at, o.id FROM unique_keys u
          LEFT JOIN tasks t ON t.id = u.task_id LEFT JOIN outcomes o ON o.id = u.task_id
          WHERE u.user_id = ? AND u.unique_key = ?";
@@ -44,10 +42,10 @@ pub(super) async fn look(tx: &mut Tx, user_id: UserId, key: &str, now: Timestamp
     Ok(tx.row(sql, params![user_id, key], read).await?.unwrap_or(Key::Free(None)))
 }
 
-/// Locks the key's row, if there is one.
-pub(super) async fn lock(tx: &mut Tx, user_id: UserId, key: &str) -> Result<()> {
+/// Locks the key's row; whether there is one.
+pub(super) async fn lock(tx: &mut Tx, user_id: UserId, key: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM unique_keys WHERE user_id = ? AND unique_key = ?";
-    tx.lock(sql, params![user_id, key]).await.map(drop)
+    Ok(tx.lock(sql, params![user_id, key]).await? > 0)
 }
 
 /// Gives the key to a task, if it still is noted for the one that was found.
@@ -77,6 +75,8 @@ pub(crate) async fn regain(
     id: TaskId,
     now: Timestamp,
 ) -> Result<Option<TaskId>> {
+    // Whoever has the row's lock decides; what its holder is doing is read after that.
+    lock(tx, user_id, key).await?;
     match look(tx, user_id, key, now).await? {
         Key::Taken(holder) if holder != id => Ok(Some(holder)),
         // Its row says already how long.
