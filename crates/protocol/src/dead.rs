@@ -1,5 +1,7 @@
 //! Dead letters: tasks that failed on their own and wait for somebody to decide.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use taskloom_model::{Reason, Timestamp};
 use utoipa::ToSchema;
@@ -66,16 +68,11 @@ impl DeadFilter {
             ("tag", &self.tag, 50),
         ];
         let too_long = |text: &Option<String>, most| text.as_ref().is_some_and(|t| t.chars().count() > most);
-        let mut errors: Vec<FieldError> = texts
+        texts
             .into_iter()
             .filter(|(_, text, most)| too_long(text, *most))
             .map(|(field, _, most)| at(field, "too_long", format!("at most {most} characters")))
-            .collect();
-        if self.reason.is_some_and(|reason| !Self::REASONS.contains(&reason)) {
-            let rule = "one of error, fatal, timeout, lost, poisoned";
-            errors.push(at("reason", "bad_value", rule.into()));
-        }
-        errors
+            .collect()
     }
 }
 
@@ -84,23 +81,11 @@ impl DeadFilter {
 /// # Errors
 /// What is none of [`DeadFilter::REASONS`].
 pub fn dead_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Reason>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Word {
-        Error,
-        Fatal,
-        Timeout,
-        Lost,
-        Poisoned,
-    }
-    let word = Option::<Word>::deserialize(deserializer)?;
-    Ok(word.map(|word| match word {
-        Word::Error => Reason::Error,
-        Word::Fatal => Reason::Fatal,
-        Word::Timeout => Reason::Timeout,
-        Word::Lost => Reason::Lost,
-        Word::Poisoned => Reason::Poisoned,
-    }))
+    static NAMES: LazyLock<[&str; DeadFilter::REASONS.len()]> =
+        LazyLock::new(|| DeadFilter::REASONS.map(Reason::name));
+    let Some(word) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let reason = DeadFilter::REASONS.into_iter().find(|reason| reason.name() == word);
+    reason.map(Some).ok_or_else(|| serde::de::Error::unknown_variant(&word, &*NAMES))
 }
 
 /// Dead letters to run again or to put away.

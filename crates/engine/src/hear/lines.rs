@@ -59,7 +59,7 @@ impl Line {
     fn see(&mut self, found: Waiting, most: u32) -> usize {
         let fresh: BTreeSet<ReadyPlace> = places(&found).filter(|place| self.is_new(place, &found)).collect();
         // Whoever was woken for these may not have known them: now everybody looks.
-        let is_left_alone = self.fresh.iter().any(|place| places(&found).any(|one| one == *place));
+        let is_left_alone = self.fresh.iter().any(|place| stands(place, &found));
         let count = fresh.len();
         (self.known, self.fresh) = (found, fresh);
         self.left = self.left.saturating_sub(1).min(most);
@@ -74,13 +74,17 @@ impl Line {
 
     /// Whether a task has come, and not just come into sight because others before it are gone.
     fn is_new(&self, place: &ReadyPlace, found: &Waiting) -> bool {
-        let Waiting { first, last } = &self.known;
-        if first.contains(place) || *last == Some(*place) {
+        if stands(place, &self.known) {
             return false;
         }
+        let Waiting { first, last } = &self.known;
         let is_in_sight = last.is_none() || first.last().is_some_and(|end| place < end);
         is_in_sight || found.last == Some(*place)
     }
+}
+
+fn stands(place: &ReadyPlace, waiting: &Waiting) -> bool {
+    waiting.first.contains(place) || waiting.last == Some(*place)
 }
 
 fn places(waiting: &Waiting) -> impl Iterator<Item = ReadyPlace> {

@@ -86,7 +86,8 @@ impl Walks {
         self.lock().get(queue).and_then(|walks| walks.get(&handlers)).copied().unwrap_or_else(Walk::new)
     }
 
-    fn put(&self, queue: &str, handlers: u64, walk: Walk) {
+    /// Keeps how far a walk has come that began where `read` says.
+    fn put(&self, queue: &str, handlers: u64, read: Walk, mut walk: Walk) {
         let mut queues = self.lock();
         if queues.len() >= MOST {
             queues.clear();
@@ -94,6 +95,12 @@ impl Walks {
         let walks = queues.entry(queue.to_owned()).or_default();
         if walks.len() >= MOST {
             walks.clear();
+        }
+        // What came to stand before it on the way would else be passed over.
+        if let Some(lowered) = walks.get(&handlers).and_then(|now| now.found)
+            && read.found.is_some_and(|found| lowered < found)
+        {
+            walk.found = walk.found.map(|found| found.min(lowered));
         }
         walks.insert(handlers, walk);
     }
@@ -143,7 +150,8 @@ impl Store {
         further: &mut Further,
     ) -> Result<()> {
         let key = fingerprint(handlers);
-        let mut walk = self.walks.get(queue, key);
+        let read = self.walks.get(queue, key);
+        let mut walk = read;
         let mut found: Vec<TaskId> = Vec::new();
         if let Some(from) = walk.found {
             let mut part = self.part(queue, from, handlers, room, room + FIRST_LOOK).await?;
@@ -167,7 +175,7 @@ impl Store {
             found.splice(0..0, part.known);
         }
         further.more |= walk.on_the_way.is_some();
-        self.walks.put(queue, key, walk);
+        self.walks.put(queue, key, read, walk);
         let name: Arc<str> = Arc::from(queue);
         let mut seen = HashSet::new();
         found.retain(|id| seen.insert(*id));
@@ -235,10 +243,26 @@ fn fingerprint(handlers: &HashSet<String>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_to_stand_before_a_walk_while_it_goes_on_is_not_passed_over() {
+        let at = |id| (0, TaskId::from_u128(id));
+        let walks = Walks::default();
+        let known = Walk { found: Some(at(50)), on_the_way: None, ..Walk::new() };
+        walks.put("q", 1, known, known);
+        walks.lower("q", at(10));
+        walks.put("q", 1, known, Walk { found: Some(at(70)), ..known });
+        assert_eq!(walks.get("q", 1).found, Some(at(9)));
+        let read = walks.get("q", 1);
+        walks.put("q", 1, read, Walk { found: Some(at(80)), ..read });
+        assert_eq!(walks.get("q", 1).found, Some(at(80)));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_queue_is_walked_by_its_key() {
         let values = "'default', 0, '00000000-0000-0000-0000-000000000001', 2000";
         // It refuses any way but an index.
-        let _ = crate::postgres::plan(super::WALK, values).await;
+        let _ = crate::postgres::plan(WALK, values).await;
     }
 }

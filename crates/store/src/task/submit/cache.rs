@@ -41,7 +41,7 @@ pub(super) struct Look {
     pub(super) ended_at: Option<Timestamp>,
 }
 
-/// Locks the row of the call, if there is one.
+/// Locks the call's row; whether there is one.
 pub(super) async fn lock(tx: &mut Tx, task: &NewTask, key: &CacheKey) -> Result<bool> {
     let sql = "SELECT 1 FROM cache WHERE user_id = ? AND signature = ?";
     Ok(tx.lock(sql, params![task.user_id, &key.signature]).await? > 0)

@@ -27,7 +27,7 @@ impl Key {
     }
 }
 
-/// Looks at a key. Until the transaction ends nobody else takes it, if it has been taken before.
+/// Looks at a key. Whoever has locked its row decides.
 pub(super) async fn look(tx: &mut Tx, user_id: UserId, key: &str, now: Timestamp) -> Result<Key> {
     let sql = "SELECT u.task_id, u.until_at, t.id, t.deleted_at, o.id FROM unique_keys u
          LEFT JOIN tasks t ON t.id = u.task_id LEFT JOIN outcomes o ON o.id = u.task_id
