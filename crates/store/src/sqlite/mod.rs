@@ -4,16 +4,17 @@ mod reader;
 mod writer;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub(crate) use reader::Readers;
 pub(crate) use writer::Writer;
 
 use crate::Synchronous;
 use crate::error::Result;
+use crate::network::jittered;
 use crate::row::Cell;
 use crate::sql::Param;
 
@@ -27,13 +28,29 @@ pub(crate) fn open_writer(path: &Path, synchronous: Synchronous) -> Result<Conne
     create_private(path);
     let connection = Connection::open(path)?;
     prepare(&connection)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    log_ahead(&connection)?;
     connection.pragma_update(None, "synchronous", synchronous.name())?;
     // A checkpoint writes each page once however often the log has it: rare checkpoints are cheap ones.
     connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "cache_size", -16_000)?;
     Ok(connection)
+}
+
+/// Has the file written through a log. Programs that open a new file at once all hold it for reading and want it for
+/// themselves: SQLite takes that for a deadlock and waits for nobody, whatever the time-out. So the wait is here.
+fn log_ahead(connection: &Connection) -> Result<()> {
+    let end = Instant::now() + BUSY;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < end =>
+            {
+                std::thread::sleep(jittered(Duration::from_millis(10)));
+            }
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// A new file is its owner's alone, since it holds hashes of passwords; SQLite makes its log and index like it.
@@ -85,5 +102,30 @@ pub(crate) fn cell(value: ValueRef<'_>) -> Cell<'_> {
         // A text that is no UTF-8 is read as bytes, and refused as a text.
         ValueRef::Text(text) => std::str::from_utf8(text).map_or(Cell::Bytes(text), Cell::Text),
         ValueRef::Blob(bytes) => Cell::Bytes(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn programs_that_open_a_new_file_at_once_all_get_it() {
+        let folder = tempfile::tempdir().unwrap();
+        // One round in six went wrong without the wait.
+        for round in 0..60 {
+            let path = folder.path().join(round.to_string());
+            let start = Barrier::new(4);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        start.wait();
+                        open_writer(&path, Synchronous::Normal).unwrap();
+                    });
+                }
+            });
+        }
     }
 }

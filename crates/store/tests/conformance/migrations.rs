@@ -7,7 +7,7 @@ use crate::databases::{Home, on_every_database};
 on_every_database! { many_programs_that_start_together_migrate_once, a_status_creates_nothing, an_empty_database_is_older }
 
 async fn many_programs_that_start_together_migrate_once(home: Home) {
-    let opens = (0..4).map(|_| {
+    let opens = (0..8).map(|_| {
         let options = home.options.clone();
         tokio::spawn(async move { Store::open(&options).await.map(drop) })
     });
