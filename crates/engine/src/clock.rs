@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taskloom_model::Timestamp;
 use taskloom_store::{Store, StoreError};
@@ -24,69 +24,139 @@ impl Clock for SystemClock {
     }
 }
 
-/// The database's clock: this machine's, moved by the difference that is measured now and then. Processes on machines whose
-/// clocks differ then agree about leases and times.
-#[derive(Debug)]
+/// The database's clock, or the system's own beside SQLite, looked at every second. Between two looks time passes as the
+/// machine's steady clock says: when somebody sets the clock on the wall, no process takes that for time that has passed.
+/// Processes on machines whose clocks differ agree about leases and times.
 pub struct StoreClock {
-    /// What the database's clock is ahead, in microseconds.
+    store: Store,
+    /// Whose time it is beside SQLite.
+    wall: Arc<dyn Clock>,
+    /// What the database's clock is ahead of [`steady`], by the last look, in microseconds.
     ahead: AtomicI64,
 }
 
-/// Differences below this are the measurement's own.
+/// What the clock is set by.
+struct Look {
+    /// What the database's clock is ahead of [`steady`], in microseconds.
+    ahead: i64,
+    /// How far that may be wrong.
+    error: Duration,
+}
+
+/// Differences below this are the looks' own.
 const NOISE: Duration = Duration::from_millis(5);
-/// How often the difference is measured.
-const MEASURE: Duration = Duration::from_secs(30);
+/// How often it is looked at.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A difference that somebody made.
+const STEP: Duration = Duration::from_secs(1);
 
 impl StoreClock {
-    /// The clock of this store, measured now and again as long as somebody holds it; the system's own for SQLite.
+    /// The clock of this store, looked at now and again as long as somebody holds it.
     ///
     /// # Errors
-    /// The first measurement failed.
+    /// The first look failed.
     pub async fn start(store: &Store) -> Result<Arc<dyn Clock>, StoreError> {
-        let Some(ahead) = measure(store).await? else { return Ok(Arc::new(SystemClock)) };
-        let clock = Arc::new(Self { ahead: AtomicI64::new(ahead) });
-        tokio::spawn(keep(Arc::downgrade(&clock), store.clone()));
+        let clock = Arc::new(Self::beside(store, Arc::new(SystemClock)).await?);
+        tokio::spawn(keep(Arc::downgrade(&clock)));
         Ok(clock)
+    }
+
+    /// The same beside another clock on the wall; only [`Self::adjust`] looks at it again.
+    ///
+    /// # Errors
+    /// The first look failed.
+    pub async fn beside(store: &Store, wall: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        // Of a few questions the quickest is the surest.
+        let mut best = look(store, &*wall).await?;
+        for _ in 0..2 {
+            let next = look(store, &*wall).await?;
+            if next.error < best.error {
+                best = next;
+            }
+        }
+        Ok(Self { store: store.clone(), wall, ahead: AtomicI64::new(best.ahead) })
+    }
+
+    /// Looks again and sets the clock if it differs by more than the look may be wrong; gives by how much, in
+    /// microseconds. Beside SQLite the leases and time limits of running tasks move along when it was set.
+    ///
+    /// # Errors
+    /// The look failed, or what runs could not be moved: then the clock is as before, and the next look tries again.
+    pub async fn adjust(&self) -> Result<i64, StoreError> {
+        let Look { ahead, error } = look(&self.store, &*self.wall).await?;
+        let by = ahead.saturating_sub(self.ahead.load(Ordering::Relaxed));
+        if by.unsigned_abs() <= micros(error + NOISE).unsigned_abs() {
+            return Ok(0);
+        }
+        let is_step = by.unsigned_abs() > micros(STEP).unsigned_abs();
+        if is_step && self.store.is_exclusive() {
+            self.move_all(by).await?;
+        } else {
+            self.ahead.fetch_add(by, Ordering::Relaxed);
+        }
+        if is_step {
+            tracing::warn!(seconds = by as f64 / 1e6, "the clock was set");
+        }
+        Ok(by)
+    }
+
+    /// What runs moves before the clock goes ahead, and after it went back: no lease is seen ended in between. One that
+    /// is taken in the same moment has the reaper's patience.
+    async fn move_all(&self, by: i64) -> Result<(), StoreError> {
+        if by > 0 {
+            self.store.shift(by).await?;
+            self.ahead.fetch_add(by, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.ahead.fetch_add(by, Ordering::Relaxed);
+        let moved = self.store.shift(by).await;
+        if moved.is_err() {
+            self.ahead.fetch_sub(by, Ordering::Relaxed);
+        }
+        moved
     }
 }
 
 impl Clock for StoreClock {
     fn now(&self) -> Timestamp {
-        let here = SystemClock.now().as_micros();
-        Timestamp::from_micros(here.saturating_add(self.ahead.load(Ordering::Relaxed)))
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        Timestamp::from_micros(ahead.saturating_add(micros(steady())))
     }
 }
 
-async fn keep(clock: Weak<StoreClock>, store: Store) {
+/// The time since some moment, by a clock that nobody sets and that goes on while the machine sleeps.
+#[cfg(target_os = "linux")]
+fn steady() -> Duration {
+    let since_boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    since_boot.try_into().unwrap_or_default()
+}
+
+/// The time since some moment, by a clock that nobody sets.
+#[cfg(not(target_os = "linux"))]
+fn steady() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+async fn keep(clock: Weak<StoreClock>) {
     loop {
-        tokio::time::sleep(MEASURE).await;
+        tokio::time::sleep(PAUSE).await;
         let Some(clock) = clock.upgrade() else { return };
-        match measure(&store).await {
-            Ok(Some(ahead)) => {
-                let moved = clock.ahead.swap(ahead, Ordering::Relaxed).abs_diff(ahead);
-                if u128::from(moved) > 1_000_000 {
-                    tracing::warn!(micros = moved, "this machine's clock and the database's moved apart");
-                }
-            }
-            Ok(None) => return,
-            Err(error) => tracing::debug!(%error, "the database's clock could not be read"),
+        if let Err(error) = clock.adjust().await {
+            tracing::debug!(%error, "the clock could not be looked at, or not be set");
         }
     }
 }
 
-/// What the database's clock is ahead, by the best of a few questions: the quicker the answer, the surer it is.
-async fn measure(store: &Store) -> Result<Option<i64>, StoreError> {
-    let mut best: Option<(Duration, i64)> = None;
-    for _ in 0..3 {
-        let (asked, began) = (SystemClock.now(), Instant::now());
-        let Some(there) = store.time().await? else { return Ok(None) };
-        let took = began.elapsed();
-        let ahead = there.as_micros() - asked.plus(took / 2).as_micros();
-        if best.is_none_or(|(quickest, _)| took < quickest) {
-            best = Some((took, ahead));
-        }
-    }
-    Ok(best.map(|(_, ahead)| if u128::from(ahead.unsigned_abs()) < NOISE.as_micros() { 0 } else { ahead }))
+async fn look(store: &Store, wall: &dyn Clock) -> Result<Look, StoreError> {
+    let began = steady();
+    let there = store.time().await?.unwrap_or_else(|| wall.now());
+    let error = steady().saturating_sub(began) / 2;
+    Ok(Look { ahead: there.as_micros().saturating_sub(micros(began + error)), error })
 }
 
 /// A clock that moves only when told to.

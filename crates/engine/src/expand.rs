@@ -10,7 +10,7 @@ use taskloom_protocol::reference::{Literals, Reference, put_item, references};
 use taskloom_protocol::{
     ClaimRequest, Claimed, Json, PROTOCOL_VERSION, Register, SubmitTask, TaskError, TaskRef, WorkerError,
 };
-use taskloom_store::{Expanded, Expansion, NewTask, NewWorker};
+use taskloom_store::{Expanded, Expansion, NewTask, NewWorker, StoreError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -56,7 +56,7 @@ impl Engine {
                 continue;
             };
             failures += 1;
-            tracing::warn!(%error, failures, "a map could not fan out; it will be tried again");
+            tracing::warn!(%error, failures, "maps cannot fan out right now; it is tried again");
             let pause = (PAUSE * 2u32.pow(failures.min(7))).mul_f64(0.5 + rand::random::<f64>() / 2.0);
             shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
@@ -83,6 +83,7 @@ impl Engine {
                 self.inner.expander.is_known.store(false, Ordering::Relaxed);
                 return Ok(false);
             }
+            Err(WorkerError::Unavailable(cause)) => return Err(StoreError::Unavailable(cause).into()),
             Err(error) => return Err(EngineError::Io(std::io::Error::other(error.to_string()))),
         };
         let Some(map) = claimed.into_iter().next() else { return Ok(false) };

@@ -81,8 +81,12 @@ impl Engine {
 
     /// T8 once: takes tasks from workers that are lost or over time. Gives how many.
     pub async fn reap(&self) -> Result<usize, EngineError> {
+        self.reap_at(self.now()).await
+    }
+
+    async fn reap_at(&self, now: Timestamp) -> Result<usize, EngineError> {
         let grace = self.inner.config.cancel_grace;
-        let steps = self.inner.store.task_reap(self.now(), grace, PASS, rand::random).await?;
+        let steps = self.inner.store.task_reap(now, grace, PASS, rand::random).await?;
         for step in &steps {
             tracing::warn!(task = %step.id, state = %step.life.state(), "took a task from a lost worker");
         }
@@ -140,15 +144,18 @@ impl Engine {
 
     async fn reap_pass(self, pulse: Arc<Mutex<Pulse>>) -> Result<Duration, EngineError> {
         let lease = self.inner.config.lease;
-        let skipped = pulse.lock().unwrap_or_else(PoisonError::into_inner).has_skipped(self.now(), lease / 2);
+        // One look at the clock for both: it may be set in between.
+        let mut now = self.now();
+        let skipped = pulse.lock().unwrap_or_else(PoisonError::into_inner).has_skipped(now, lease / 2);
         // Also after the store was away: who could not renew a lease is not lost.
         if skipped || self.inner.store_failed.swap(false, Ordering::Relaxed) {
             tracing::warn!("the clock, this process or the store stood still: leases get another chance");
             // The time spent here is no skip.
             tokio::time::sleep(lease).await;
-            *pulse.lock().unwrap_or_else(PoisonError::into_inner) = Pulse::new(self.now());
+            now = self.now();
+            *pulse.lock().unwrap_or_else(PoisonError::into_inner) = Pulse::new(now);
         }
-        let full = self.reap().await? >= PASS as usize;
+        let full = self.reap_at(now).await? >= PASS as usize;
         Ok(if full { Duration::ZERO } else { (self.inner.config.lease / 10).min(IDLE) })
     }
 

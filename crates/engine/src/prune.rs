@@ -66,7 +66,7 @@ impl Engine {
         Ok(PruneAnswer { dry_run: true, tasks, more: false })
     }
 
-    /// Forgets about `limit` tasks at most, and says whether there may be more.
+    /// Forgets `limit` tasks at most, and says whether there may be more.
     pub async fn prune_some(&self, limit: u32) -> Result<PruneAnswer, EngineError> {
         let deleted = self.prune_deleted(limit).await?;
         let mut tasks = PruneCounts { deleted, ..PruneCounts::default() };
@@ -86,17 +86,24 @@ impl Engine {
             return Ok((0, true));
         }
         let Some(until) = self.cut(state).await? else { return Ok((0, false)) };
-        let (mut forgotten, mut place, mut step) = (0, self.inner.prune_floors.get(index), STEP);
+        // A floor behind the end is of a time when the clock was ahead.
+        let floor = Some(self.inner.prune_floors.get(index)).filter(|floor| *floor <= until);
+        let (mut forgotten, mut place, mut step) = (0, floor.unwrap_or(FIRST), STEP);
         // The first that is past its time, but needed: it is looked at again.
         let mut kept: Option<EndPlace> = None;
         while forgotten < room {
-            let (due, next) = self.inner.store.task_ended(state, place, until, step).await?;
+            let (due, mut next) = self.inner.store.task_ended(state, place, until, step).await?;
             step = if due.is_empty() { STRIDE } else { STEP };
             let needed = self.needed(&due).await?;
-            let (needed, due): (Vec<EndPlace>, _) = due.into_iter().partition(|(_, id)| needed.contains(id));
+            let (needed, mut due): (Vec<EndPlace>, Vec<EndPlace>) =
+                due.into_iter().partition(|(_, id)| needed.contains(id));
             kept = kept.or(needed.first().copied());
+            if due.len() as u64 > room - forgotten {
+                due.truncate((room - forgotten) as usize);
+                next = due.last().copied();
+            }
             forgotten += self.forget_all(due).await?;
-            self.inner.prune_floors.raise(index, kept.or(next).unwrap_or(until));
+            self.inner.prune_floors.raise(index, kept.into_iter().chain(next).min().unwrap_or(until));
             match next {
                 Some(next) => place = next,
                 None => return Ok((forgotten, false)),
@@ -117,7 +124,8 @@ impl Engine {
     async fn prune_deleted(&self, limit: u32) -> Result<u64, EngineError> {
         let (mut forgotten, mut after) = (0, FIRST);
         while forgotten < u64::from(limit) {
-            let due = self.inner.store.task_deleted(after, self.deleted_until(), STEP).await?;
+            let step = u64::from(STEP).min(u64::from(limit) - forgotten) as u32;
+            let due = self.inner.store.task_deleted(after, self.deleted_until(), step).await?;
             let Some(last) = due.last().copied() else { break };
             // Whenever it ended: the wait began with the deletion, and nobody can make it live again.
             forgotten += self.forget_all(due.iter().map(|(_, id)| (self.now(), *id)).collect()).await?;

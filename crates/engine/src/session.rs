@@ -30,7 +30,8 @@ impl Session {
     }
 
     pub(crate) fn hear(&self, now: Timestamp) {
-        self.heard.fetch_max(now.as_micros(), Ordering::Relaxed);
+        // Not the greatest: the clock may have been set back.
+        self.heard.store(now.as_micros(), Ordering::Relaxed);
     }
 
     /// Whether it was silent for so long. One that is stopped would take a task with its last call and sit on it.

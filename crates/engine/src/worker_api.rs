@@ -17,7 +17,7 @@ use taskloom_store::{BeatItem, BeatResult, FinishItem, NewWorker, Note, StoreErr
 
 use crate::session::Session;
 use crate::submit::Spawner;
-use crate::worker_check::{check_hello, check_news, check_outcome, check_range};
+use crate::worker_check::{check_hello, check_news, check_outcome, check_range, of_task};
 use crate::{Caller, Engine, EngineError};
 
 /// The longest log line in bytes; the rest is cut.
@@ -123,8 +123,8 @@ impl WorkerApi for Engine {
 
     async fn beat(&self, mut beat: Beat) -> Result<BeatAnswer, WorkerError> {
         check_range("tasks", beat.tasks.len() as u64, 0, 100_000)?;
-        for task in &beat.tasks {
-            check_news(task.progress, task.detail.as_ref(), &task.logs)?;
+        for (index, task) in beat.tasks.iter().enumerate() {
+            check_news(task.progress, task.detail.as_ref(), &task.logs).map_err(|e| of_task(index, e))?;
         }
         let session = self.session(beat.session).await?;
         session.hear(self.now());
@@ -156,9 +156,10 @@ impl WorkerApi for Engine {
         check_range("tasks", request.tasks.len() as u64, 1, 10_000)?;
         let limits = self.inner.config.limits;
         let watched = self.is_watched();
-        for task in &request.tasks {
-            check_news(task.progress, task.detail.as_ref(), &task.logs)?;
-            check_outcome(&task.outcome, &limits)?;
+        for (index, task) in request.tasks.iter().enumerate() {
+            check_news(task.progress, task.detail.as_ref(), &task.logs)
+                .and_then(|()| check_outcome(&task.outcome, &limits))
+                .map_err(|e| of_task(index, e))?;
         }
         self.inner.progresses.complete_ends(&mut request.tasks).await;
         let items: Vec<FinishItem> = request.tasks.into_iter().map(finish_item).collect();

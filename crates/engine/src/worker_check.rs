@@ -11,6 +11,16 @@ pub(crate) fn invalid(detail: impl Into<String>) -> WorkerError {
     WorkerError::Refused { code: Code::Validation, detail: detail.into() }
 }
 
+/// What is wrong with one task of a call, by its place.
+pub(crate) fn of_task(index: usize, error: WorkerError) -> WorkerError {
+    match error {
+        WorkerError::Refused { code, detail } => {
+            WorkerError::Refused { code, detail: format!("tasks.{index}.{detail}") }
+        }
+        other => other,
+    }
+}
+
 pub(crate) fn check_range(field: &str, value: u64, least: u64, most: u64) -> Result<(), WorkerError> {
     if (least..=most).contains(&value) { Ok(()) } else { Err(invalid(format!("{field}: {least} to {most}"))) }
 }
@@ -68,14 +78,13 @@ pub(crate) fn check_news(
 pub(crate) fn check_outcome(outcome: &Outcome, limits: &Limits) -> Result<(), WorkerError> {
     match outcome {
         Outcome::Success { result } if result.get().len() > limits.payload_bytes => {
-            Err(invalid(format!("result: at most {} bytes", limits.payload_bytes)))
+            Err(invalid(format!("outcome.result: at most {} bytes", limits.payload_bytes)))
         }
         Outcome::Snooze { delay_ms: ms } | Outcome::Error { retry_in_ms: Some(ms), .. } if *ms > YEAR_MS => {
-            Err(invalid("delay_ms and retry_in_ms: at most a year"))
+            Err(invalid("outcome.delay_ms and retry_in_ms: at most a year"))
         }
-        Outcome::Success { result } => {
-            check_json(result.get(), limits.depth).map_err(|error| invalid(format!("result: {error}")))
-        }
+        Outcome::Success { result } => check_json(result.get(), limits.depth)
+            .map_err(|error| invalid(format!("outcome.result: {error}"))),
         _ => Ok(()),
     }
 }

@@ -21,27 +21,33 @@ impl Bucket {
         (self.per_us / u64::from(self.count.max(1))).max(1)
     }
 
-    /// Microseconds until it is full.
+    /// Microseconds for all of them.
+    fn size_us(&self) -> u64 {
+        self.token_us().saturating_mul(u64::from(self.count))
+    }
+
+    /// Microseconds until it is full. It never lacks more than it holds, also when the clock was set back.
     fn missing_us(&self, now: Timestamp) -> u64 {
-        u64::try_from(self.full_at.as_micros().saturating_sub(now.as_micros())).unwrap_or(0)
+        let missing = self.full_at.as_micros().saturating_sub(now.as_micros());
+        u64::try_from(missing).unwrap_or(0).min(self.size_us())
     }
 
     /// Whole tokens in it.
     pub fn tokens(&self, now: Timestamp) -> u32 {
-        let size = self.token_us().saturating_mul(u64::from(self.count));
-        (size.saturating_sub(self.missing_us(now)) / self.token_us()).min(u64::from(self.count)) as u32
+        (self.size_us().saturating_sub(self.missing_us(now)) / self.token_us()).min(u64::from(self.count))
+            as u32
     }
 
     /// The bucket without so many tokens.
     pub fn take(self, tokens: u32, now: Timestamp) -> Self {
-        let taken = Duration::from_micros(self.token_us().saturating_mul(u64::from(tokens)));
-        Self { full_at: self.full_at.max(now).plus(taken), ..self }
+        let taken = self.token_us().saturating_mul(u64::from(tokens));
+        let missing = self.missing_us(now).saturating_add(taken);
+        Self { full_at: now.plus(Duration::from_micros(missing)), ..self }
     }
 
     /// When it has at least one token.
     pub fn next_at(&self, now: Timestamp) -> Timestamp {
-        let size = self.token_us().saturating_mul(u64::from(self.count));
-        let wait = (self.missing_us(now) + self.token_us()).saturating_sub(size);
+        let wait = (self.missing_us(now) + self.token_us()).saturating_sub(self.size_us());
         now.plus(Duration::from_micros(wait))
     }
 }
@@ -66,6 +72,15 @@ mod tests {
         assert_eq!(empty.tokens(at(5_499_999)), 0);
         assert_eq!(empty.tokens(at(5_500_000)), 1);
         assert_eq!(empty.tokens(at(9_000_000)), 2);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_an_empty_bucket_at_worst() {
+        let bucket = Bucket { count: 2, per_us: 1_000_000, full_at: at(3_600_000_000) };
+        let now = at(1_000_000);
+        assert_eq!((bucket.tokens(now), bucket.next_at(now)), (0, at(1_500_000)));
+        let refilled = bucket.take(0, now);
+        assert_eq!(refilled.take(1, at(1_500_000)).next_at(at(1_500_000)), at(2_000_000));
     }
 
     proptest! {

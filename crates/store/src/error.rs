@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The target of a transfer holds data already.
     #[error("the target is not empty: its table {0} has rows")]
     NotEmpty(String),
+    /// The target of a transfer holds a part of another one.
+    #[error("the target holds an {0}")]
+    OtherOrigin(String),
     /// After a transfer a table is not what the source has.
     #[error("the table {0} differs from the source: something still writes to one of the two databases")]
     Differs(String),

@@ -16,6 +16,7 @@ mod postgres;
 mod queue;
 mod row;
 mod schedule;
+mod shift;
 mod sql;
 mod sqlite;
 mod task;
@@ -51,7 +52,7 @@ pub use task::{
     Revived, Scope, Spawning, StepError, Stepped, Submission, SubmitOutcome, TOTAL_CAP, Waiting,
     WorkflowOutcome, WorkflowSubmission,
 };
-pub use transfer::{Progress, TableRows};
+pub use transfer::{Progress, TableRows, TransferPlan};
 pub use worker::NewWorker;
 
 /// How durable a commit is.

@@ -30,6 +30,15 @@ pub struct TableRows {
     pub target: u64,
 }
 
+/// What a transfer would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferPlan {
+    /// Every table.
+    pub tables: Vec<TableRows>,
+    /// Whether it goes on where an earlier one was broken off.
+    pub resumes: bool,
+}
+
 /// How far a transfer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
@@ -44,22 +53,35 @@ pub struct Progress {
 }
 
 impl Store {
-    /// What a transfer to `target` would copy; changes nothing.
-    pub async fn transfer_plan(&self, target: &Self) -> Result<Vec<TableRows>> {
-        let mut plan = Vec::new();
+    /// What a transfer to `target` would copy; changes nothing. `origin` names this store, in the same words each time.
+    ///
+    /// # Errors
+    /// [`StoreError::NotEmpty`] if the target holds data that no transfer put there; [`StoreError::OtherOrigin`] if it
+    /// holds an unfinished transfer of another store.
+    pub async fn transfer_plan(&self, target: &Self, origin: &str) -> Result<TransferPlan> {
+        let open = target.open_transfer().await?;
+        if let Some(found) = &open
+            && *found != mark_of(origin)
+        {
+            return Err(StoreError::OtherOrigin(found.clone()));
+        }
+        let mut tables = Vec::new();
         for table in schema::tables()? {
             let (source, there) = (self.count(&table).await?, target.count(&table).await?);
-            plan.push(TableRows { table: table.name, source, target: there });
+            if open.is_none() && there > 0 {
+                return Err(StoreError::NotEmpty(table.name));
+            }
+            tables.push(TableRows { table: table.name, source, target: there });
         }
-        Ok(plan)
+        Ok(TransferPlan { tables, resumes: open.is_some() })
     }
 
-    /// Whether a transfer into this store has begun and is not finished; then only that transfer may use it.
-    pub async fn transfer_is_open(&self) -> Result<bool> {
+    /// What the target says of a transfer into it that is not finished.
+    async fn open_transfer(&self) -> Result<Option<String>> {
         self.point(|tx| {
             Box::pin(async move {
-                let sql = "SELECT count(*) FROM schema_migrations WHERE version = ?";
-                Ok(tx.number(sql, params![MOVING]).await? > 0)
+                let sql = "SELECT name FROM schema_migrations WHERE version = ?";
+                tx.row(sql, params![MOVING], first).await
             })
         })
         .await
@@ -68,18 +90,20 @@ impl Store {
     /// Copies everything into `target`, goes on where an earlier call was broken off, and compares the two.
     ///
     /// # Errors
-    /// [`StoreError::NotEmpty`] if the target holds data that no transfer put there; [`StoreError::Differs`] if, at the end,
-    /// a table is not what the source has: something still writes to one of them.
-    pub async fn transfer_to(&self, target: &Self, mut tell: impl FnMut(&Progress)) -> Result<u64> {
+    /// As [`Self::transfer_plan`], and [`StoreError::Differs`] if, at the end, a table is not what the source has:
+    /// something still writes to one of them.
+    pub async fn transfer_to(
+        &self,
+        target: &Self,
+        origin: &str,
+        mut tell: impl FnMut(&Progress),
+    ) -> Result<u64> {
         let tables = schema::tables()?;
-        let plan = self.transfer_plan(target).await?;
-        if !target.transfer_is_open().await? {
-            if let Some(full) = plan.iter().find(|table| table.target > 0) {
-                return Err(StoreError::NotEmpty(full.table.clone()));
-            }
-            target.mark(true).await?;
+        let plan = self.transfer_plan(target, origin).await?;
+        if !plan.resumes {
+            target.mark(Some(mark_of(origin))).await?;
         }
-        let all = plan.iter().map(|table| table.source).sum();
+        let all = plan.tables.iter().map(|table| table.source).sum();
         let mut progress = Progress { table: String::new(), done: 0, all, comparing: false };
         for table in &tables {
             progress.table.clone_from(&table.name);
@@ -96,7 +120,7 @@ impl Store {
                 return Err(StoreError::Differs(table.name.clone()));
             }
         }
-        target.mark(false).await?;
+        target.mark(None).await?;
         Ok(all)
     }
 
@@ -203,13 +227,14 @@ impl Store {
         .await
     }
 
-    /// Says in the schema's version that a transfer is under way, or no longer.
-    async fn mark(&self, moving: bool) -> Result<()> {
+    /// Says in the schema's version that a transfer is under way, and from where, or that none is any longer.
+    async fn mark(&self, moving: Option<String>) -> Result<()> {
         self.write(move |tx| {
+            let moving = moving.clone();
             Box::pin(async move {
-                if moving {
+                if let Some(name) = moving {
                     let sql = "INSERT INTO schema_migrations (version, name) VALUES (?, ?)";
-                    tx.exec(sql, params![MOVING, "a transfer is not finished"]).await?;
+                    tx.exec(sql, params![MOVING, name.as_str()]).await?;
                 } else {
                     tx.exec("DELETE FROM schema_migrations WHERE version = ?", params![MOVING]).await?;
                 }
@@ -218,6 +243,11 @@ impl Store {
         })
         .await
     }
+}
+
+/// What the schema's version of an unfinished transfer is called.
+fn mark_of(origin: &str) -> String {
+    format!("unfinished transfer from {origin}")
 }
 
 fn key_of(table: &Table, row: &[Value]) -> Vec<Value> {

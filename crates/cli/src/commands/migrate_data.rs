@@ -3,7 +3,7 @@
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use taskloom_store::{Progress, Store, StoreError, StoreOptions, TableRows};
+use taskloom_store::{Progress, Store, StoreError, StoreOptions, TableRows, TransferPlan};
 
 use crate::config::{Database, Environment, parse_database_url};
 use crate::error::{CliError, CliResult, Exit};
@@ -47,6 +47,12 @@ impl MigrateData {
         {
             return Err(CliError::failed(format!("--from: there is no file {}", path.display())));
         }
+        if let StoreOptions::Sqlite { path, .. } = &to
+            && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
+            && !folder.is_dir()
+        {
+            return Err(CliError::failed(format!("--to: there is no directory {}", folder.display())));
+        }
         // A server that holds a file would write to it meanwhile.
         let _held = [lock(&from)?, lock(&to)?];
         super::runtime()?.block_on(self.transfer(&from, &to, out))
@@ -56,22 +62,22 @@ impl MigrateData {
         let source = Store::open_as_is(from).await.map_err(|e| failed("--from", &e))?;
         refuse_live(&source).await?;
         let target = Store::open_target(to).await.map_err(|e| failed("--to", &e))?;
-        let plan = source.transfer_plan(&target).await.map_err(|e| failed("reading", &e))?;
-        let resumed = target.transfer_is_open().await.map_err(|e| failed("--to", &e))?;
+        let origin = from.to_string();
+        let plan = source.transfer_plan(&target, &origin).await.map_err(|e| failed("the transfer", &e))?;
         if !self.yes {
-            tell_plan(&plan, resumed, out);
+            tell_plan(&plan, out);
             return Ok(Exit::Ok);
         }
         let bar = bar(out);
-        let moved = source.transfer_to(&target, |progress| show(&bar, progress)).await;
+        let moved = source.transfer_to(&target, &origin, |progress| show(&bar, progress)).await;
         bar.finish_and_clear();
         let rows = moved.map_err(|e| failed("the transfer", &e))?;
         if out.json {
-            out.json(&json!({"moved": true, "rows": rows, "tables": plan.len(), "compared": true}));
+            out.json(&json!({"moved": true, "rows": rows, "tables": plan.tables.len(), "compared": true}));
         } else {
             out.line(out.paint(
                 Tone::Good,
-                &format!("moved {rows} rows of {} tables; both sides are equal", plan.len()),
+                &format!("moved {rows} rows of {} tables; both sides are equal", plan.tables.len()),
             ));
             out.note(
                 "next: point the servers at the new database (DATABASE_URL) and copy the artifacts directory",
@@ -100,7 +106,10 @@ fn lock(options: &StoreOptions) -> Result<Option<std::fs::File>, CliError> {
 /// Workers that were heard of lately would go on writing.
 async fn refuse_live(source: &Store) -> Result<(), CliError> {
     let lease = std::time::Duration::from_secs(15);
-    let workers = source.worker_list(lease, super::now()).await.map_err(|e| failed("--from", &e))?;
+    // By the clock that the workers are seen by.
+    let time = source.time().await.map_err(|e| failed("--from", &e))?;
+    let workers =
+        source.worker_list(lease, time.unwrap_or_else(super::now)).await.map_err(|e| failed("--from", &e))?;
     match workers.iter().filter(|worker| worker.alive).count() {
         0 => Ok(()),
         alive => Err(CliError::failed(format!("{alive} workers are at work on the source"))
@@ -114,6 +123,9 @@ fn failed(what: &str, error: &StoreError) -> CliError {
         StoreError::NotEmpty(_) => wrong.hint(
             "the target has to be a new, empty database; a transfer that was finished before need not be run again",
         ),
+        StoreError::OtherOrigin(_) => wrong.hint(
+            "finish that one, with --from written as it was then, or start anew with an empty target",
+        ),
         StoreError::Differs(_) => wrong.hint(
             "something writes to one of the two, or the copy was changed: stop it, and start anew with an empty target",
         ),
@@ -121,15 +133,15 @@ fn failed(what: &str, error: &StoreError) -> CliError {
     }
 }
 
-fn tell_plan(plan: &[TableRows], resumed: bool, out: Output) {
+fn tell_plan(plan: &TransferPlan, out: Output) {
     if out.json {
         let table = |t: &TableRows| json!({"table": t.table, "source": t.source, "target": t.target});
-        let tables: Vec<_> = plan.iter().map(table).collect();
-        out.json(&json!({"moved": false, "resumes": resumed, "tables": tables}));
+        let tables: Vec<_> = plan.tables.iter().map(table).collect();
+        out.json(&json!({"moved": false, "resumes": plan.resumes, "tables": tables}));
         return;
     }
     let mut table = Table::new(&["TABLE", "ROWS", "ALREADY THERE"]);
-    for row in plan {
+    for row in &plan.tables {
         table.row(vec![
             (row.table.clone(), None),
             (row.source.to_string(), None),
@@ -137,7 +149,7 @@ fn tell_plan(plan: &[TableRows], resumed: bool, out: Output) {
         ]);
     }
     table.lines(out).into_iter().for_each(|line| out.line(line));
-    let what = if resumed { "a dry run of a transfer that was broken off" } else { "a dry run" };
+    let what = if plan.resumes { "a dry run of a transfer that was broken off" } else { "a dry run" };
     out.note(format!("{what}: nothing was copied; add --yes to copy"));
     out.note("a server leaves no trace in a database: see yourself that none runs on either");
 }

@@ -31,7 +31,8 @@ impl DataDir {
             |e: io::Error| CliError::failed(format!("cannot use the data directory {}: {e}", path.display()));
         private_dir(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
-        let mut locks = vec![lock(&path.join("taskloom.lock"), &path)?];
+        let hint = "stop that one first, or choose another directory with --data DIR";
+        let mut locks = vec![lock(&path.join("taskloom.lock"), &path, hint)?];
         if let StoreOptions::Sqlite { path: database, .. } = database {
             // It may be another directory's.
             locks.push(lock_database(database)?);
@@ -69,16 +70,16 @@ impl DataDir {
 pub(crate) fn lock_database(database: &Path) -> Result<File, CliError> {
     let mut beside = database.as_os_str().to_owned();
     beside.push(".lock");
-    lock(Path::new(&beside), database)
+    lock(Path::new(&beside), database, "stop that one first")
 }
 
-/// Takes a lock file; it holds our pid, for the message that others get.
-fn lock(path: &Path, what: &Path) -> Result<File, CliError> {
+/// Takes a lock file; it holds our pid, for the message that others get. `hint` is for who finds it taken.
+fn lock(path: &Path, what: &Path, hint: &str) -> Result<File, CliError> {
     let failed = |e: io::Error| CliError::failed(format!("cannot use {}: {e}", path.display()));
     let mut file = private_file(path, false).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => return Err(taken(&mut file, what)),
+        Err(std::fs::TryLockError::WouldBlock) => return Err(taken(&mut file, what).hint(hint)),
         Err(std::fs::TryLockError::Error(e)) => return Err(failed(e)),
     }
     file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
@@ -95,7 +96,6 @@ fn taken(file: &mut File, what: &Path) -> CliError {
         _ => "another process".into(),
     };
     CliError::failed(format!("{who} uses {} already", what.display()))
-        .hint("stop that one first, or choose another directory with --data DIR")
 }
 
 fn generate_key() -> String {

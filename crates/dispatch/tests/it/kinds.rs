@@ -3,8 +3,9 @@
 use taskloom_dispatch::{Fanout as _, Ready, RedisOptions};
 use taskloom_model::{Priority, TaskId};
 use taskloom_testkit::{Redis, or_skip};
+use tokio::time::Instant;
 
-use crate::support::{Process, normal, numbers, options, queues, ready, until, wake};
+use crate::support::{PATIENCE, Process, normal, numbers, options, queues, ready, until, wake};
 
 /// Hints, wake-ups in another process, acknowledgements, events, counters and copies.
 async fn everything_works(options: &RedisOptions) {
@@ -104,8 +105,20 @@ async fn a_cluster_that_loses_a_node_for_a_while() {
         || cluster.nodes().iter().all(|node| node.cli(&["CLUSTER", "INFO"]).unwrap().contains("_state:ok"));
     until(|| complete().then_some(())).await.unwrap();
     process.is_ok().await;
-    process.dispatcher.announce(&all);
-    assert_eq!(process.take_until(&names, 20).await.len(), 20);
+    // The first words to a node that is back, and its first answers, may still go by the connection that died: their
+    // hints are found through the store.
+    for round in 1.. {
+        process.dispatcher.announce(&all);
+        let mut taken = 0;
+        let end = Instant::now() + PATIENCE / 10;
+        while taken < 20 && Instant::now() < end {
+            taken += process.take(&names, 20).await.len();
+        }
+        if taken == 20 {
+            break;
+        }
+        assert!(round < 10, "{taken} of 20 came, {:?}", process.status());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

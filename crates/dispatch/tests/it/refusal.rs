@@ -64,6 +64,18 @@ async fn a_user_without_rights_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_names_what_is_not_there_shows() {
+    let Some(redis) = own_redis() else { return };
+    let mut options = options(&redis);
+    let url = options.url.trim_end_matches("/0").to_owned();
+    options.url = format!("{url}/99");
+    Process::new(&options).says("Redis has no database of the URL's number").await;
+    options.url = url.replace("redis://", "redis+cluster://");
+    let process = Process::new(&options);
+    process.says("this Redis is no cluster: its URL begins with redis:// or rediss://").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_announcement_sends_claimers_to_the_store_and_shows() {
     let Some(redis) = own_redis() else { return };
     let options = options(&redis);

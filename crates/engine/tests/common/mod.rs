@@ -38,6 +38,17 @@ impl Lab {
         Self { engine, clock, dir }
     }
 
+    /// An engine that looks at [`Self::clock`] only when the clock it gets is told to, as it looks at the system's.
+    pub(crate) async fn beside_the_wall(
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> (Self, Arc<taskloom_engine::StoreClock>) {
+        let Self { engine, clock: wall, dir } = Self::with(change);
+        let store = engine.store().clone();
+        let clock = Arc::new(taskloom_engine::StoreClock::beside(&store, wall.clone()).await.unwrap());
+        let engine = Engine::new(store, engine.config().clone(), clock.clone());
+        (Self { engine, clock: wall, dir }, clock)
+    }
+
     /// The same data under a new engine, as after a crash.
     pub(crate) fn restart(self) -> Self {
         let Self { engine, clock, dir } = self;

@@ -147,6 +147,8 @@ impl Throttle {
         let keys = [Key::User(self.hasher.hash_one(user), ip), Key::Ip(ip)];
         let mut seen = self.seen();
         let wait = keys.iter().filter_map(|key| seen.get(key)).map(|s| s.until.since(now)).max();
+        // Nobody is locked out for as long as the clock was set back.
+        let wait = wait.map(|wait| wait.min(self.config.longest_wait));
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             return Err(Refusal::Wait(wait));
         }

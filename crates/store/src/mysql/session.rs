@@ -45,17 +45,29 @@ impl Manager {
     }
 }
 
+/// A connection, and what it leads to.
+pub(crate) struct Link {
+    connection: Conn,
+    is_mariadb: bool,
+}
+
 impl managed::Manager for Manager {
-    type Type = Conn;
+    type Type = Link;
     type Error = crate::StoreError;
 
-    async fn create(&self) -> Result<Conn> {
-        let connected = tokio::time::timeout(CONNECT_LIMIT, Conn::new((*self.options).clone()));
-        Ok(connected.await.map_err(|_| crate::network::silent())??)
+    async fn create(&self) -> Result<Link> {
+        let connect = async {
+            let mut connection = Conn::new((*self.options).clone()).await?;
+            let version: Option<String> = connection.query_first("SELECT version()").await?;
+            let is_mariadb = version.is_some_and(|version| version.contains("MariaDB"));
+            Ok::<_, mysql_async::Error>(Link { connection, is_mariadb })
+        };
+        let connected = tokio::time::timeout(CONNECT_LIMIT, connect).await;
+        Ok(connected.map_err(|_| crate::network::silent())??)
     }
 
-    async fn recycle(&self, connection: &mut Conn, _: &Metrics) -> RecycleResult<Self::Error> {
-        if connection.is_disconnected() { Err(RecycleError::message("closed")) } else { Ok(()) }
+    async fn recycle(&self, link: &mut Link, _: &Metrics) -> RecycleResult<Self::Error> {
+        if link.connection.is_disconnected() { Err(RecycleError::message("closed")) } else { Ok(()) }
     }
 }
 
@@ -74,7 +86,12 @@ impl Session {
     }
 
     fn connection(&mut self) -> Result<&mut Conn> {
-        self.held.as_deref_mut().ok_or_else(crate::network::silent)
+        self.held.as_deref_mut().map(|link| &mut link.connection).ok_or_else(crate::network::silent)
+    }
+
+    /// Whether the server is MariaDB, which has words that MySQL has not.
+    pub(crate) fn is_mariadb(&self) -> bool {
+        self.held.as_deref().is_some_and(|link| link.is_mariadb)
     }
 
     /// Runs a statement; gives the number of rows it found to change.

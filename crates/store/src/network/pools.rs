@@ -62,6 +62,7 @@ impl Pools {
                 })
             }
             Server::Mysql(options) => {
+                tls::check_roots(&url.tls)?;
                 let options = (**options).clone();
                 let writing = mysql::Manager::new(options.clone(), true);
                 Ok(Self::Mysql {

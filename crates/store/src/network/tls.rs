@@ -48,6 +48,11 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect> {
     Ok(MakeRustlsConnect::new(config))
 }
 
+/// Reads the roots that are named, for a driver that takes a file it cannot use for a server it cannot trust.
+pub(super) fn check_roots(tls: &Tls) -> Result<()> {
+    roots(tls).map(drop)
+}
+
 /// The roots that are named, else those of the web.
 fn roots(tls: &Tls) -> Result<RootCertStore> {
     let Some(path) = &tls.root else {

@@ -6,6 +6,7 @@ mod writer;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -77,7 +78,17 @@ fn prepare(connection: &Connection) -> Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // SQLite's own `lower` knows the letters of English.
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("small", 1, flags, |context| {
+        Ok(context.get_raw(0).as_str_or_null()?.map(small))
+    })?;
     Ok(())
+}
+
+/// A text in small letters. Letter by letter, as databases do: a sigma at the end of a word is one like others.
+pub(crate) fn small(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 impl rusqlite::ToSql for Param<'_> {

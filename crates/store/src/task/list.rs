@@ -232,10 +232,10 @@ async fn count(tx: &mut Tx, filter: &Filter) -> Result<Counts> {
     Ok(counts.into_iter().next().unwrap_or_default())
 }
 
-/// The pattern for `q`, with the characters that mean something to LIKE escaped.
+/// The pattern for `q` in small letters, with the characters that mean something to LIKE escaped.
 fn like_pattern(filter: &Filter) -> Option<String> {
     filter.q.as_ref().map(|q| {
-        let escaped = q.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+        let escaped = crate::sqlite::small(q).replace('!', "!!").replace('%', "!%").replace('_', "!_");
         format!("%{escaped}%")
     })
 }
@@ -277,14 +277,14 @@ pub(super) fn restrict_to<'a>(sql: &mut Sql<'a>, filter: &'a Filter, texts: &'a 
     }
 }
 
-/// The search in names, whatever their case: each database has its own way to say so.
+/// The search in names, whatever their case: each database has its own way to say so. The pattern is in small letters.
 fn contains(tx: &Tx) -> &'static str {
     match tx {
-        Tx::Sqlite(_) => " AND (t.name LIKE ? ESCAPE '!' OR t.handler LIKE ? ESCAPE '!')",
+        Tx::Sqlite(_) => " AND (small(t.name) LIKE ? ESCAPE '!' OR small(t.handler) LIKE ? ESCAPE '!')",
         Tx::Postgres(_) => " AND (t.name ILIKE ? ESCAPE '!' OR t.handler ILIKE ? ESCAPE '!')",
         Tx::Mysql(_) => {
-            " AND (t.name COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!'
-              OR CONVERT(t.handler USING utf8mb4) COLLATE utf8mb4_general_ci LIKE ? ESCAPE '!')"
+            " AND (lower(t.name) LIKE ? ESCAPE '!'
+              OR lower(CONVERT(t.handler USING utf8mb4)) COLLATE utf8mb4_bin LIKE ? ESCAPE '!')"
         }
     }
 }

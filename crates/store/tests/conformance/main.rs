@@ -9,6 +9,7 @@ mod families;
 mod handlers;
 mod keeping;
 mod limits;
+mod lists;
 mod lives;
 mod migrations;
 mod races;

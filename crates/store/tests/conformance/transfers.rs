@@ -49,10 +49,10 @@ async fn moved(from: Kind, to: Kind) {
     let (source, there) = (source.open().await, Store::open_target(&target.options).await.unwrap());
     furnish(&source).await;
 
-    let plan = source.transfer_plan(&there).await.unwrap();
+    let plan = source.transfer_plan(&there, "here").await.unwrap().tables;
     assert!(plan.iter().any(|table| table.table == "tasks" && table.source == 700 && table.target == 0));
     let mut seen = Vec::new();
-    let rows = source.transfer_to(&there, |progress| seen.push(progress.clone())).await.unwrap();
+    let rows = source.transfer_to(&there, "here", |progress| seen.push(progress.clone())).await.unwrap();
     assert_eq!(rows, plan.iter().map(|table| table.source).sum::<u64>());
     assert!(seen.iter().any(|progress| progress.comparing && progress.done == rows));
 
@@ -89,7 +89,9 @@ async fn a_transfer_that_was_broken_off_goes_on_and_nobody_opens_its_target_mean
     furnish(&source).await;
     let broken = tokio::spawn({
         let (source, there) = (source.clone(), there.clone());
-        async move { source.transfer_to(&there, |progress| assert!(progress.done < 600, "broken off")).await }
+        async move {
+            source.transfer_to(&there, "here", |progress| assert!(progress.done < 600, "broken off")).await
+        }
     });
     assert!(broken.await.is_err(), "it was broken off");
     drop(there);
@@ -97,8 +99,10 @@ async fn a_transfer_that_was_broken_off_goes_on_and_nobody_opens_its_target_mean
     let opened = Store::open(&target.options).await.map(drop);
     assert!(matches!(opened, Err(StoreError::Moving)), "{opened:?}");
     let there = Store::open_target(&target.options).await.unwrap();
-    assert!(there.transfer_is_open().await.unwrap());
-    source.transfer_to(&there, |_| ()).await.unwrap();
+    assert!(source.transfer_plan(&there, "here").await.unwrap().resumes);
+    let other = source.transfer_to(&there, "elsewhere", |_| ()).await;
+    assert_eq!(other.unwrap_err().to_string(), "the target holds an unfinished transfer from here");
+    source.transfer_to(&there, "here", |_| ()).await.unwrap();
     assert_eq!(Store::open(&target.options).await.unwrap().check().await.unwrap(), vec![]);
 }
 
@@ -107,6 +111,8 @@ async fn a_target_with_data_of_its_own_is_left_alone() {
     let (Some(source), Some(target)) = (Home::fresh(Kind::Sqlite), Home::fresh(Kind::Sqlite)) else { return };
     let (source, there) = (source.open().await, target.open().await);
     furnish(&there).await;
-    let moved = source.transfer_to(&there, |_| ()).await;
+    let plan = source.transfer_plan(&there, "here").await;
+    assert!(matches!(plan, Err(StoreError::NotEmpty(_))), "{plan:?}");
+    let moved = source.transfer_to(&there, "here", |_| ()).await;
     assert!(matches!(moved, Err(StoreError::NotEmpty(_))), "{moved:?}");
 }

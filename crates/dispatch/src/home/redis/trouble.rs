@@ -7,7 +7,7 @@ pub(super) fn describe(error: &RedisError) -> &'static str {
     match error.kind() {
         ErrorKind::AuthenticationFailed => REFUSED_LOGIN,
         ErrorKind::RESP3NotSupported => "this Redis is too old: version 6.2 or newer is needed",
-        ErrorKind::Server(kind) => describe_server(kind),
+        ErrorKind::Server(kind) => describe_server(kind, error.detail().unwrap_or_default()),
         ErrorKind::Extension => describe_code(error.code().unwrap_or_default(), &error.to_string()),
         ErrorKind::ClusterConnectionNotFound => "the Redis cluster cannot be reached",
         ErrorKind::MasterNameNotFoundBySentinel => "the sentinels do not know this master of Redis",
@@ -23,8 +23,12 @@ pub(super) fn describe(error: &RedisError) -> &'static str {
 const REFUSED_LOGIN: &str = "Redis refused the user name or password";
 const NO_PERMISSION: &str = "the user in Redis lacks a permission";
 
-fn describe_server(kind: ServerErrorKind) -> &'static str {
+fn describe_server(kind: ServerErrorKind, text: &str) -> &'static str {
     match kind {
+        _ if text.contains("DB index is out of range") => "Redis has no database of the URL's number",
+        _ if text.contains("cluster support disabled") => {
+            "this Redis is no cluster: its URL begins with redis:// or rediss://"
+        }
         ServerErrorKind::BusyLoading => "Redis is loading its data",
         ServerErrorKind::ReadOnly => "this Redis is a replica that cannot be written to",
         ServerErrorKind::MasterDown => "the Redis replica has lost its master",
