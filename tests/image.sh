@@ -20,7 +20,7 @@ build() { buildah "${store[@]}" build --pull-never --layers "$@"; }
 debian=$(sed -n 's/^ARG DEBIAN=//p' Dockerfile)
 rust=$(sed -n 's/^ARG RUST_VERSION=//p' Dockerfile)
 mirror=$(sed -n -e 's/^URIs: //p' -e 's/^deb \(\[[^]]*\] \)\?\([^ ]*\) .*/\2/p' \
-  /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -1)
+  /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -1 || true) # one of the two is missing
 
 echo "== base layers: Debian $debian, and the Rust of this machine in the place of $rust"
 mkdir "$work/base"

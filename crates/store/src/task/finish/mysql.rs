@@ -117,9 +117,12 @@ mod tests {
         let Some(server) = taskloom_testkit::mariadb() else { return };
         let url = server.fresh_database().parse().unwrap();
         let store = Store::open(&StoreOptions::network(url)).await.unwrap();
-        let (locked, given_up, left) = store
+        let found = store
             .write(|tx| {
                 Box::pin(async move {
+                    if !is_mariadb(tx) {
+                        return Ok(None);
+                    }
                     let (ours, theirs) = (Uuid::from_u128(1), Uuid::from_u128(2));
                     for (id, epoch, session) in [(10, 1_u32, ours), (11, 1, ours), (12, 2, ours), (13, 1, theirs)] {
                         let sql = "INSERT INTO running (id, epoch, attempt, crashes, refunds, session, lease_until,
@@ -136,11 +139,14 @@ mod tests {
                     let given_up = lives(give_up(tx, ours, 1, &ids, now).await?);
                     let left = "SELECT id FROM running ORDER BY id";
                     let left = tx.rows(left, &[], crate::row::first::<Uuid>).await?;
-                    Ok((locked, given_up, left))
+                    Ok(Some((locked, given_up, left)))
                 })
             })
             .await
             .unwrap();
+        let Some((locked, given_up, left)) = found else {
+            return eprintln!("skipped: MySQL has no RETURNING");
+        };
         assert_eq!(locked, [(10, 1), (11, 1), (12, 2)]);
         assert_eq!(given_up, [(10, 1), (11, 1)]);
         assert_eq!(left, [Uuid::from_u128(12), Uuid::from_u128(13)]);
