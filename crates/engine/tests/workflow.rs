@@ -250,7 +250,7 @@ async fn a_map_whose_engine_dies_fans_out_once() {
         version: String::new(),
     };
     let worker = taskloom_store::NewWorker { hello, embedded: true };
-    run.lab.engine.store().worker_register(worker, run.lab.clock_now()).await.unwrap();
+    run.lab.engine.store().worker_register(worker, run.lab.now()).await.unwrap();
     assert_eq!(run.lab.claim(lost, 1).await.len(), 1);
     assert_eq!(run.lab.engine.expand().await.unwrap(), 0);
     run.lab.advance(20);

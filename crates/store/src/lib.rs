@@ -349,12 +349,14 @@ impl Store {
 
     /// The database's clock; nothing where it is this machine's own.
     pub async fn time(&self) -> Result<Option<Timestamp>> {
+        if self.is_exclusive() {
+            return Ok(None);
+        }
         self.point(|tx| {
             Box::pin(async move {
                 let sql = match tx {
-                    Tx::Sqlite(_) => return Ok(None),
-                    Tx::Postgres(_) => "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
                     Tx::Mysql(_) => "SELECT CAST(unix_timestamp(sysdate(6)) * 1000000 AS SIGNED)",
+                    _ => "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
                 };
                 tx.row(sql, &[], row::first).await
             })

@@ -3,7 +3,6 @@
 use taskloom_dispatch::{Fanout as _, Ready, RedisOptions};
 use taskloom_model::{Priority, TaskId};
 use taskloom_testkit::{Redis, or_skip};
-use tokio::time::Instant;
 
 use crate::support::{PATIENCE, Process, normal, numbers, options, queues, ready, until, wake};
 
@@ -109,11 +108,7 @@ async fn a_cluster_that_loses_a_node_for_a_while() {
     // hints are found through the store.
     for round in 1.. {
         process.dispatcher.announce(&all);
-        let mut taken = 0;
-        let end = Instant::now() + PATIENCE / 10;
-        while taken < 20 && Instant::now() < end {
-            taken += process.take(&names, 20).await.len();
-        }
+        let taken = process.take_within(PATIENCE / 10, &names, 20).await.len();
         if taken == 20 {
             break;
         }

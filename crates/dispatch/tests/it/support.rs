@@ -71,7 +71,11 @@ impl Process {
 
     /// Takes until so many came, or none does for long.
     pub(crate) async fn take_until(&self, names: &[&str], count: usize) -> Vec<Ticket> {
-        let (mut tickets, end) = (Vec::new(), Instant::now() + PATIENCE);
+        self.take_within(PATIENCE, names, count).await
+    }
+
+    pub(crate) async fn take_within(&self, at_most: Duration, names: &[&str], count: usize) -> Vec<Ticket> {
+        let (mut tickets, end) = (Vec::new(), Instant::now() + at_most);
         while tickets.len() < count && Instant::now() < end {
             tickets.extend(self.take(names, count - tickets.len()).await);
             sleep(Duration::from_millis(5)).await;

@@ -103,11 +103,7 @@ impl Lab {
         self.engine.get(&ADMIN, id).await.unwrap().state
     }
 
-    pub(crate) fn clock_now(&self) -> Timestamp {
-        self.engine.clock().now()
-    }
-
-    pub(crate) fn now(&self) -> taskloom_model::Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.engine.clock().now()
     }
 
